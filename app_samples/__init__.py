@@ -1,0 +1,1 @@
+"""Sample applications, run as tests."""

@@ -1,0 +1,1 @@
+"""The logging sample: private and public records."""

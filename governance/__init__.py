@@ -1,0 +1,1 @@
+"""Members, proposals, ballots and the constitution: the ``/gov`` frontend and its tables."""

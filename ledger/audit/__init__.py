@@ -1,0 +1,1 @@
+"""Offline reading and checking of ledger files; also the integrity oracle of our tests."""

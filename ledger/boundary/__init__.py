@@ -1,0 +1,1 @@
+"""What crosses between host and enclave: messages with schema, direction and size bound, and their framing."""

@@ -1,0 +1,1 @@
+"""Python SDK for users and members of a service."""

@@ -1,0 +1,1 @@
+"""Requests in, responses out: routing, authentication, the order of checks, error bodies, OpenAPI."""

@@ -1,0 +1,1 @@
+"""Formats of ledger files without a disk: names, chunk framing and position table."""

@@ -1,0 +1,1 @@
+"""Built-in endpoints of ``/node`` and those common to every frontend."""

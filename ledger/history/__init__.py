@@ -1,0 +1,1 @@
+"""Committed entries read back from the host and checked against our tree before use."""

@@ -1,0 +1,1 @@
+"""Composition root: joins runtime, governance and application into a running node."""

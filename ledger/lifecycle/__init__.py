@@ -1,0 +1,1 @@
+"""How a node starts, joins and leaves: one flow per module."""

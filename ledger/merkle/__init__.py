@@ -1,0 +1,1 @@
+"""The Merkle tree over ledger entries: append, root, retract, flush, proofs."""

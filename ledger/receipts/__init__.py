@@ -1,0 +1,1 @@
+"""Receipts: built on a node, verified by anyone offline with only the service certificate."""

@@ -1,0 +1,1 @@
+"""Store, consensus and Merkle tree joined into one deterministic state machine."""

@@ -1,0 +1,1 @@
+"""A local service of real processes, for newcomers and for tests."""

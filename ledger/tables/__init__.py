@@ -1,0 +1,1 @@
+"""Names and typed values of the built-in tables: the contract between governance and node."""

@@ -1,0 +1,1 @@
+"""Tools for tests: an in-process client for applications, simulated clusters, faults, checkers."""
