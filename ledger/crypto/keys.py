@@ -1,0 +1,341 @@
+"""ECDSA keys: how they are made, named, written as PEM, and what they sign.
+
+Two kinds of signature are made with one key, and the two never mix:
+
+* *digest signatures* (DER) over the 32 bytes of a Merkle root, taken as the already hashed
+  message whatever the curve. They carry no domain separation, so whoever holds a node key
+  must never sign 32 bytes that somebody else chose.
+* *raw signatures* (``r || s``, fixed width) over a message, hashed with the hash of the
+  curve. COSE uses them (RFC 9053, section 2.1).
+
+A worked session::
+
+    key = SigningKey.generate(Curve.P384)
+    signature = key.sign_digest(root)
+    key.public.verify_digest(signature, root)      # VerificationError if it is not true
+"""
+
+import enum
+import functools
+import hashlib
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+from ledger.base.clock import Entropy
+from ledger.base.errors import FormatError, MisuseError, VerificationError
+
+PEM_SIZE_MAX = 16 * 1024
+"""Longest key PEM that is read; a P-521 private key takes 365 bytes, RSA-8192 about 6,500."""
+
+_PREHASHED = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
+_PREHASHED_DETERMINISTIC = ec.ECDSA(utils.Prehashed(hashes.SHA256()), deterministic_signing=True)
+
+
+class Curve(enum.Enum):
+    """A NIST prime curve. The value is its common name."""
+
+    P256 = "P-256"
+    P384 = "P-384"
+    P521 = "P-521"
+
+    @property
+    def size(self) -> int:
+        """Bytes of one coordinate or scalar: 32, 48 or 66. A raw signature has twice as many."""
+        return _SIZES[self]
+
+    @property
+    def order(self) -> int:
+        """Number of points of the curve's group, the modulus of ``r`` and ``s``."""
+        return _ORDERS[self]
+
+
+_SIZES = {Curve.P256: 32, Curve.P384: 48, Curve.P521: 66}
+# Group orders: NIST SP 800-186, section 3.2.1.
+_ORDERS = {
+    Curve.P256: 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+    Curve.P384: int(
+        "ffffffffffffffffffffffffffffffffffffffffffffffff"
+        "c7634d81f4372ddf581a0db248b0a77aecec196accc52973",
+        16,
+    ),
+    Curve.P521: int(
+        "01ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+        "fa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409",
+        16,
+    ),
+}
+_LIBRARY_CURVES: dict[Curve, ec.EllipticCurve] = {
+    Curve.P256: ec.SECP256R1(),
+    Curve.P384: ec.SECP384R1(),
+    Curve.P521: ec.SECP521R1(),
+}
+_BY_LIBRARY_NAME = {curve.name: ours for ours, curve in _LIBRARY_CURVES.items()}
+# RFC 9053, table 1, pairs each hash with the curve of the same strength.
+_HASHES: dict[Curve, hashes.HashAlgorithm] = {
+    Curve.P256: hashes.SHA256(),
+    Curve.P384: hashes.SHA384(),
+    Curve.P521: hashes.SHA512(),
+}
+_RAW = {curve: ec.ECDSA(algorithm) for curve, algorithm in _HASHES.items()}
+_RAW_DETERMINISTIC = {
+    curve: ec.ECDSA(algorithm, deterministic_signing=True) for curve, algorithm in _HASHES.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """An ECDSA public key. Equal when the encoded keys are equal.
+
+    Attributes:
+        curve: The curve of the key.
+        id: 64 lower-case hex characters, SHA-256 of ``der``: the node id of a node key and
+            the key id (kid) of a service key.
+        der: SubjectPublicKeyInfo, DER, with the point uncompressed.
+        pem: The same as PEM text that ends in a newline.
+        library_key: The key as the library's object; for modules of this package only.
+    """
+
+    curve: Curve
+    id: str
+    der: bytes = field(repr=False)
+    pem: str = field(repr=False)
+    library_key: ec.EllipticCurvePublicKey = field(repr=False, compare=False)
+
+    @classmethod
+    def wrap(cls, key: ec.EllipticCurvePublicKey) -> "PublicKey":
+        """Wrap a key of the library; for modules of this package only.
+
+        Raises:
+            FormatError: the key's curve is not P-256, P-384 or P-521.
+        """
+        curve = _curve_of(key.curve)
+        layout = serialization.PublicFormat.SubjectPublicKeyInfo
+        der = key.public_bytes(serialization.Encoding.DER, layout)
+        pem = key.public_bytes(serialization.Encoding.PEM, layout).decode("ascii")
+        return cls(curve, hashlib.sha256(der).hexdigest(), der, pem, key)
+
+    @classmethod
+    def from_der(cls, der: bytes) -> "PublicKey":
+        """Read a SubjectPublicKeyInfo.
+
+        Loaded keys are kept (the 256 used last), since verifiers meet the same few keys again.
+
+        Raises:
+            FormatError: the bytes are no public key of P-256, P-384 or P-521.
+        """
+        if len(der) > PEM_SIZE_MAX:
+            raise FormatError(f"got a public key of {len(der)} bytes, want at most {PEM_SIZE_MAX}")
+        return _load_public_der(bytes(der))
+
+    @classmethod
+    def from_pem(cls, pem: str | bytes) -> "PublicKey":
+        """Read a ``PUBLIC KEY`` PEM.
+
+        Raises:
+            FormatError: the text is no public key of P-256, P-384 or P-521.
+        """
+        data = _pem_bytes(pem)
+        try:
+            key = serialization.load_pem_public_key(data)
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise FormatError("got text that is no PEM public key") from error
+        return cls.wrap(_want_elliptic(key))
+
+    def verify_digest(self, signature: bytes, digest: bytes) -> None:
+        """Check a digest signature.
+
+        Args:
+            signature: ECDSA signature, DER.
+            digest: The 32 bytes that were signed as an already hashed message.
+
+        Raises:
+            VerificationError: the signature is not this key's over this digest.
+        """
+        if len(digest) != 32:
+            raise VerificationError(f"got a digest of {len(digest)} bytes, want 32")
+        try:
+            self.library_key.verify(signature, digest, _PREHASHED)
+        except InvalidSignature:
+            raise VerificationError(f"signature over a digest is not by key {self.id}") from None
+
+    def verify_raw(self, signature: bytes, message: bytes) -> None:
+        """Check a raw signature over a message that is hashed with the curve's hash.
+
+        Args:
+            signature: ``r || s``, big-endian, ``2 * curve.size`` bytes.
+            message: What was signed, not hashed.
+
+        Raises:
+            VerificationError: the signature is not this key's over this message.
+        """
+        size = self.curve.size
+        if len(signature) != 2 * size:
+            raise VerificationError(
+                f"got a signature of {len(signature)} bytes, want {2 * size} for {self.curve.value}"
+            )
+        first = int.from_bytes(signature[:size], "big")
+        second = int.from_bytes(signature[size:], "big")
+        try:
+            self.library_key.verify(
+                utils.encode_dss_signature(first, second), message, _RAW[self.curve]
+            )
+        except InvalidSignature:
+            raise VerificationError(f"signature over a message is not by key {self.id}") from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SigningKey:
+    """An ECDSA private key. Never printed, never part of a message.
+
+    Attributes:
+        public: The public half.
+        library_key: The key as the library's object; for modules of this package only.
+        deterministic: Signatures are made as RFC 6979 says.
+    """
+
+    public: PublicKey
+    library_key: ec.EllipticCurvePrivateKey = field(repr=False)
+    deterministic: bool = False
+
+    @classmethod
+    def wrap(cls, key: ec.EllipticCurvePrivateKey, *, deterministic: bool = False) -> "SigningKey":
+        """Wrap a key of the library; for modules of this package only.
+
+        Raises:
+            FormatError: the key's curve is not P-256, P-384 or P-521.
+        """
+        return cls(PublicKey.wrap(key.public_key()), key, deterministic)
+
+    @property
+    def curve(self) -> Curve:
+        """The curve of the key."""
+        return self.public.curve
+
+    @classmethod
+    def generate(
+        cls, curve: Curve, entropy: Entropy | None = None, *, deterministic: bool = False
+    ) -> "SigningKey":
+        """Make a new key.
+
+        Args:
+            curve: The curve of the key.
+            entropy: Where the scalar comes from. Without it the library's own generator is
+                used. With it the scalar is drawn with 64 extra bits (FIPS 186-5, A.2.1), so
+                the same entropy gives the same key.
+            deterministic: Sign as RFC 6979 says, so that the same key and message give the
+                same signature. For tests and simulation: a fault during signing then leaks more.
+        """
+        if entropy is None:
+            key = ec.generate_private_key(_LIBRARY_CURVES[curve])
+            return cls.wrap(key, deterministic=deterministic)
+        drawn = int.from_bytes(entropy.random_bytes(curve.size + 8), "big")
+        scalar = drawn % (curve.order - 1) + 1
+        key = ec.derive_private_key(scalar, _LIBRARY_CURVES[curve])
+        return cls.wrap(key, deterministic=deterministic)
+
+    @classmethod
+    def from_pem(cls, pem: str | bytes, *, deterministic: bool = False) -> "SigningKey":
+        """Read an unencrypted private key PEM, PKCS#8 or ``EC PRIVATE KEY``.
+
+        Raises:
+            FormatError: the text is no such key. The message never quotes the text.
+        """
+        data = _pem_bytes(pem)
+        try:
+            key = serialization.load_pem_private_key(data, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise FormatError("got text that is no unencrypted PEM private key") from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise FormatError(f"got a {type(key).__name__}, want an ECDSA private key")
+        return cls.wrap(key, deterministic=deterministic)
+
+    def to_pem(self) -> str:
+        """Return the private key as unencrypted PKCS#8 PEM text, which ends in a newline."""
+        return self.library_key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ).decode("ascii")
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """Return an ECDSA signature (DER) over 32 bytes taken as the already hashed message.
+
+        Raises:
+            MisuseError: ``digest`` does not have 32 bytes.
+        """
+        if len(digest) != 32:
+            raise MisuseError(f"got a digest of {len(digest)} bytes, want 32")
+        return self.library_key.sign(
+            digest, _PREHASHED_DETERMINISTIC if self.deterministic else _PREHASHED
+        )
+
+    def sign_raw(self, message: bytes) -> bytes:
+        """Return ``r || s`` (``2 * curve.size`` bytes) over a message.
+
+        The message is hashed here: SHA-256 for P-256, SHA-384 for P-384, SHA-512 for P-521.
+        """
+        algorithm = (_RAW_DETERMINISTIC if self.deterministic else _RAW)[self.curve]
+        first, second = utils.decode_dss_signature(self.library_key.sign(message, algorithm))
+        size = self.curve.size
+        return first.to_bytes(size, "big") + second.to_bytes(size, "big")
+
+
+def signature_identity(signature: bytes, curve: Curve) -> bytes:
+    """Return what stays the same of a raw signature when it is malleated.
+
+    Anyone can turn a valid ECDSA signature ``(r, s)`` into another valid one, ``(r, n - s)``.
+    Whoever must recognise a message that was seen before compares this value.
+
+    Args:
+        signature: ``r || s``, ``2 * curve.size`` bytes.
+        curve: The curve of the signing key.
+
+    Returns:
+        ``r || min(s, n - s)``, of the same size.
+
+    Raises:
+        FormatError: the signature has another size, or ``s`` is not below ``n``.
+    """
+    size = curve.size
+    if len(signature) != 2 * size:
+        raise FormatError(f"got a signature of {len(signature)} bytes, want {2 * size}")
+    second = int.from_bytes(signature[size:], "big")
+    if second >= curve.order:
+        raise FormatError("got a signature whose s is not below the order of the curve")
+    return signature[:size] + min(second, curve.order - second).to_bytes(size, "big")
+
+
+@functools.lru_cache(maxsize=256)
+def _load_public_der(der: bytes) -> PublicKey:
+    try:
+        key = serialization.load_der_public_key(der)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise FormatError(f"got {len(der)} bytes that are no DER public key") from error
+    return PublicKey.wrap(_want_elliptic(key))
+
+
+def _want_elliptic(key: object) -> ec.EllipticCurvePublicKey:
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise FormatError(f"got a {type(key).__name__}, want an ECDSA public key")
+    return key
+
+
+def _curve_of(curve: ec.EllipticCurve) -> Curve:
+    ours = _BY_LIBRARY_NAME.get(curve.name)
+    if ours is None:
+        raise FormatError(f"got a key of curve {curve.name}, want P-256, P-384 or P-521")
+    return ours
+
+
+def _pem_bytes(pem: str | bytes) -> bytes:
+    if len(pem) > PEM_SIZE_MAX:
+        raise FormatError(f"got a PEM of {len(pem)} characters, want at most {PEM_SIZE_MAX}")
+    if isinstance(pem, bytes):
+        return pem
+    try:
+        return pem.encode("ascii")
+    except UnicodeEncodeError:
+        raise FormatError("got a PEM with characters outside ASCII") from None
