@@ -1,0 +1,196 @@
+"""Ledger entries sealed under a ledger secret: encryption, commit evidence, Merkle leaf.
+
+The result is a function of secret, transaction ID and content. One (view, seqno) must never be
+sealed twice with different content under one secret: the IV would repeat.
+
+This is the path of every write, so ``EntrySealer.seal_encoded`` is one flat function on
+precomputed states instead of calls to ``codec.entry``; tests hold the two equal.
+"""
+
+from hashlib import sha256
+
+from ledger.base.errors import FormatError, VerificationError
+from ledger.base.limits import VIEW_MAX
+from ledger.codec import writeset
+from ledger.codec.entry import NO_CLAIMS, Entry, EntryType, parse_entry
+from ledger.codec.writeset import Changes
+from ledger.crypto import aead
+from ledger.crypto.hashing import hmac_states
+from ledger.crypto.kdf import commit_secret
+
+_encode = writeset.encode
+_SMALL = 4096
+_U64 = tuple(number.to_bytes(8, "little") for number in range(_SMALL))
+_RESERVED = bytes(8)
+
+
+class EntrySealer:
+    """Seals and opens entries under one ledger secret.
+
+    Args:
+        ledger_secret: 32 bytes.
+
+    Raises:
+        MisuseError: the secret has another size.
+    """
+
+    __slots__ = ("_cipher", "_encrypt", "_inner", "_outer")
+
+    def __init__(self, ledger_secret: bytes) -> None:
+        self._cipher = aead.cipher(ledger_secret)
+        self._encrypt = self._cipher.encrypt
+        self._inner, self._outer = hmac_states(commit_secret(ledger_secret))
+
+    def seal(
+        self, view: int, seqno: int, flags: int, changes: Changes, claims: bytes | None = None
+    ) -> tuple[bytes, bytes]:
+        """Make the type 4 entry of a transaction.
+
+        Args:
+            view: In ``[1, VIEW_MAX]``.
+            seqno: In ``[1, SEQNO_MAX]``.
+            flags: Chunk flags of ``codec.entry``, 0 for all but some signatures and recoveries.
+            changes: At least one write or remove.
+            claims: 32-byte claims digest, or None.
+
+        Returns:
+            The entry and its 32-byte Merkle leaf.
+        """
+        public_maps, private_maps = _encode(changes)
+        return self.seal_encoded(view, seqno, flags, public_maps, private_maps, claims)
+
+    def seal_encoded(  # noqa: PLR0917 - keywords would cost time on the path of every write
+        self,
+        view: int,
+        seqno: int,
+        flags: int,
+        public_maps: bytes,
+        private_maps: bytes,
+        claims: bytes | None = None,
+    ) -> tuple[bytes, bytes]:
+        """Make an entry from maps that ``writeset.encode`` has already serialised.
+
+        Args:
+            view: In ``[1, VIEW_MAX]``.
+            seqno: In ``[1, SEQNO_MAX]``.
+            flags: Chunk flags of ``codec.entry``.
+            public_maps: First result of ``writeset.encode``.
+            private_maps: Second result, plaintext.
+            claims: 32-byte claims digest, or None.
+
+        Returns:
+            The entry and its 32-byte Merkle leaf.
+        """
+        assert 0 < view <= VIEW_MAX, "the view must leave bit 31 of its word to snapshots"
+        if claims is None:
+            claims = NO_CLAIMS
+        assert len(claims) == 32, "a claims digest has 32 bytes"
+        evidence = sha256(self._evidence(view, seqno)).digest()
+        iv = (seqno | view << 64).to_bytes(12, "little")
+        public = b"".join(
+            ((seqno << 8 | 4).to_bytes(9, "little"), claims, evidence, _RESERVED, public_maps)
+        )
+        public_size = len(public)
+        sealed = self._encrypt(iv, private_maps, public)
+        entry = b"".join(
+            (
+                (public_size + len(sealed) + 20 << 16 | flags << 8 | 1).to_bytes(8, "little"),
+                sealed[-16:],
+                iv,
+                _U64[public_size] if public_size < _SMALL else public_size.to_bytes(8, "little"),
+                public,
+                sealed[:-16],
+            )
+        )
+        return entry, sha256(sha256(entry).digest() + evidence + claims).digest()
+
+    def commit_evidence(self, view: int, seqno: int) -> str:
+        """Return the evidence string of a transaction; give it out only once that is committed."""
+        return self._evidence(view, seqno).decode("ascii")
+
+    def open(self, entry: Entry) -> Changes:
+        """Check the tag and the commit evidence of an entry and return all of its changes.
+
+        Args:
+            entry: Of any type but a snapshot.
+
+        Raises:
+            VerificationError: another secret, a changed entry, or an evidence digest that is not
+                the digest of the evidence.
+            FormatError: authentic maps that are not canonical.
+        """
+        private_maps = self.open_private(entry)
+        changes = writeset.decode(entry.public_maps)
+        if private_maps:
+            private = writeset.decode(private_maps)
+            if not changes.keys().isdisjoint(private):
+                raise FormatError(f"got one map in both domains of transaction {entry.seqno}")
+            changes.update(private)
+        return changes
+
+    def open_private(self, entry: Entry) -> bytes:
+        """Check the tag and the commit evidence of an entry and return its private maps.
+
+        Raises:
+            VerificationError: as ``open``.
+        """
+        private_maps = self.open_domain(entry)
+        digest = entry.evidence_digest
+        if digest is not None:
+            evidence = self._evidence(entry.view, entry.seqno)
+            if digest != sha256(evidence).digest():
+                raise VerificationError(
+                    f"got a commit evidence digest at {entry.view}.{entry.seqno} "
+                    "that is not the digest of its commit evidence"
+                )
+        return private_maps
+
+    def open_domain(self, entry: Entry) -> bytes:
+        """Check only the tag of an entry, a snapshot included, and return its private domain.
+
+        Raises:
+            VerificationError: another secret or a changed entry.
+        """
+        try:
+            return aead.unseal_with(self._cipher, entry.iv, entry.tag, entry.private, entry.public)
+        except VerificationError as error:
+            raise VerificationError(
+                f"got entry {entry.view}.{entry.seqno} that its AES-GCM tag does not authenticate"
+            ) from error
+
+    def _evidence(self, view: int, seqno: int) -> bytes:
+        """Return ``ce:view.seqno:hex(HMAC(commit secret, "view.seqno"))``."""
+        tx_id = b"%d.%d" % (view, seqno)
+        inner = self._inner.copy()
+        inner.update(tx_id)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return b"ce:%b:%b" % (tx_id, outer.hexdigest().encode())
+
+
+def leaf_of(entry: bytes) -> bytes:
+    """Return the 32-byte Merkle leaf of an entry, without any secret.
+
+    Args:
+        entry: The whole entry, of any type but a snapshot.
+
+    Raises:
+        FormatError: it does not parse, or is a snapshot.
+    """
+    return leaf_of_parsed(parse_entry(entry))
+
+
+def leaf_of_parsed(entry: Entry) -> bytes:
+    """Return the 32-byte Merkle leaf of a parsed entry.
+
+    Raises:
+        FormatError: it is a snapshot.
+    """
+    header = entry.header
+    if header.entry_type is EntryType.SNAPSHOT:
+        raise FormatError("got a snapshot, which has no Merkle leaf of its own")
+    write_set = sha256(entry.data).digest()
+    if header.evidence_digest is None and header.claims_digest is None:
+        return write_set
+    bound = (header.evidence_digest or b"") + (header.claims_digest or b"")
+    return sha256(write_set + bound).digest()
