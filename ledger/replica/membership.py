@@ -1,0 +1,43 @@
+"""What a transaction says about the set of nodes: a new configuration, or retirements to close.
+
+Rule: the configuration is the set of Trusted nodes in the nodes table after the transaction; an
+entry that marks nodes ``retired_committed`` is no configuration.
+"""
+
+from dataclasses import dataclass
+
+from ledger.codec.writeset import Changes
+from ledger.kv.store import Store
+from ledger.tables.nodes import NODES_INFO, NodeStatus
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipChange:
+    """At most one of the two is set."""
+
+    configuration: frozenset[str] | None = None
+    retired_committed: frozenset[str] | None = None
+
+
+NO_CHANGE = MembershipChange()
+
+
+def membership_change(changes: Changes, store: Store) -> MembershipChange:
+    """Read the role of a transaction that has just been applied to ``store``."""
+    nodes = changes.get(NODES_INFO.name)
+    if nodes is None:
+        return NO_CHANGE
+    retired = frozenset(
+        NODES_INFO.key.decode(key)
+        for key, value in nodes.items()
+        if value is not None and NODES_INFO.value.decode(value).retired_committed
+    )
+    if retired:
+        return MembershipChange(retired_committed=retired)
+    return MembershipChange(configuration=trusted_nodes(store))
+
+
+def trusted_nodes(store: Store) -> frozenset[str]:
+    """Return the IDs of all Trusted nodes at the store's newest version."""
+    table = store.begin().table(NODES_INFO)
+    return frozenset(node for node, info in table.items() if info.status is NodeStatus.TRUSTED)

@@ -1,0 +1,317 @@
+"""Store, Merkle tree and consensus as one state machine.
+
+A write goes: ``begin`` → the handler works on the transaction → ``commit`` (conflict check,
+seqno, sealed entry, leaf) → once per loop turn ``flush`` (sign when due, hand the batch to
+consensus, collect effects). The shell executes the effects and feeds completion back through
+``signature_made``, ``persisted``, ``receive`` and ``tick``.
+
+While a signature for seqno s is being made in a thread, s is reserved: later transactions are
+executed, sealed and answered, but held back from tree and consensus until its bytes exist.
+
+Invariants: ``store.version`` is the newest seqno given out; the tree holds the leaves of
+everything below the outstanding signature; entries reach consensus in seqno order.
+"""
+
+from dataclasses import dataclass
+
+from ledger.base.clock import Clock
+from ledger.base.ids import TxId
+from ledger.codec.entry import FLAG_CHUNK_AFTER
+from ledger.codec.writeset import Changes
+from ledger.consensus.messages import Message
+from ledger.consensus.raft import Raft
+from ledger.consensus.types import Proposed
+from ledger.kv.store import Store
+from ledger.kv.tx import Tx
+from ledger.merkle.tree import MerkleTree
+from ledger.replica.backup import EntryApplier
+from ledger.replica.cadence import SigningCadence
+from ledger.replica.chunking import Chunking
+from ledger.replica.effects import Effect, SignRoot
+from ledger.replica.identity import RootSignatures, signature_changes
+from ledger.replica.membership import NO_CHANGE, membership_change
+from ledger.replica.outputs import Outputs
+from ledger.replica.sealers import Sealers
+from ledger.replica.settings import ReplicaSettings
+from ledger.replica.signatures import SignatureIndex
+from ledger.replica.waiters import CommitWaiters, Decided, Status
+from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES, NODES_INFO
+
+_NODES = NODES_INFO.name
+
+
+@dataclass(frozen=True, slots=True)
+class _Signing:
+    """The signature that is being made."""
+
+    tx_id: TxId
+    root: bytes
+
+
+class Replica:
+    """The deterministic state machine of one node.
+
+    Attributes:
+        store: Key-value store; its version is the newest seqno given out.
+        tree: Merkle tree, up to but not including the outstanding signature.
+        raft: Consensus.
+        view: Current view while primary; the view new transactions get.
+        is_primary: Whether this node takes writes.
+        commit_id: Highest committed transaction, ``0.0`` before any.
+    """
+
+    def __init__(
+        self,
+        node_id: str,
+        raft: Raft,
+        store: Store,
+        tree: MerkleTree,
+        sealers: Sealers,
+        settings: ReplicaSettings,
+        clock: Clock,
+    ) -> None:
+        self.node_id = node_id
+        self.raft = raft
+        self.store = store
+        self.tree = tree
+        self.sealers = sealers
+        self.signatures = SignatureIndex()
+        self.waiters = CommitWaiters()
+        self.chunking = Chunking(settings.chunk_size)
+        self.view = 0
+        self.is_primary = False
+        self.commit_id = TxId(0, 0)
+        self._clock = clock
+        self._cadence = SigningCadence(settings.signing)
+        self._signing: _Signing | None = None
+        self._sign_now = False
+        self._unsigned = 0
+        self._batch: list[Proposed] = []
+        self._held: list[tuple[Proposed, bytes]] = []
+        self._outputs = Outputs(self)
+        self.applier = EntryApplier(self)
+
+    # -- transactions ------------------------------------------------------------------
+
+    def begin(self) -> Tx:
+        """Open a transaction on the newest state."""
+        return self.store.begin()
+
+    def begin_read_only(self) -> Tx:
+        """Open a transaction on the newest state that refuses writes."""
+        return self.store.begin(read_only=True)
+
+    def commit(self, tx: Tx, claims_digest: bytes | None) -> TxId | None:
+        """Give the transaction its ID and its ledger entry.
+
+        Args:
+            tx: A transaction with writes.
+            claims_digest: 32 bytes bound to it, or None for zeros.
+
+        Returns:
+            Its ID, or None when something it read has changed since it began.
+        """
+        assert self.is_primary, "only a primary gives out transaction IDs"
+        seqno = self.store.version + 1
+        changes = self.store.commit(tx, seqno)
+        if type(changes) is not dict:
+            return None
+        return self._append(seqno, changes, claims_digest)
+
+    def _append(self, seqno: int, changes: Changes, claims_digest: bytes | None) -> TxId:
+        view = self.view
+        sealer = self.sealers.latest
+        entry, leaf = sealer.seal(view, seqno, self.chunking.take_flags(), changes, claims_digest)
+        change = NO_CHANGE if _NODES not in changes else membership_change(changes, self.store)
+        proposed = Proposed(seqno, entry, False, change.configuration, change.retired_committed)
+        if self._signing is None:
+            self.tree.append(leaf)
+            self._batch.append(proposed)
+        else:
+            self._held.append((proposed, leaf))
+        self._unsigned += 1
+        self.chunking.add(len(entry))
+        return TxId(view, seqno)
+
+    # -- status ------------------------------------------------------------------------
+
+    def view_at(self, seqno: int) -> int:
+        """Return the view of the transaction this node has at ``seqno``, 0 for none."""
+        if seqno > self.store.version:
+            return 0
+        if self._last_in_consensus < seqno:
+            return self.view
+        return self.raft.view_at(seqno)
+
+    def current(self) -> TxId:
+        """Return the ID of the newest transaction, ``0.0`` in an empty store."""
+        seqno = self.store.version
+        return TxId(self.view_at(seqno), seqno)
+
+    def committed(self) -> TxId:
+        """Return the ID of the newest committed transaction, ``0.0`` before the first."""
+        return self.commit_id
+
+    def view_history(self) -> list[TxId]:
+        """Return every view that has transactions here with its first seqno, oldest first."""
+        return [TxId(view, seqno) for view, seqno in self.raft.view_starts()]
+
+    def status(self, view: int, seqno: int) -> Status:
+        """Return Unknown, Pending, Committed or Invalid; the last two are final."""
+        local = self.view_at(seqno)
+        if self.commit_id.seqno >= seqno:
+            return "Committed" if local == view else "Invalid"
+        if local == view:
+            return "Pending"
+        return "Invalid" if self.commit_id.view > view else "Unknown"
+
+    def on_decided(self, tx_id: TxId, callback: Decided) -> None:
+        """Call back once with the final status of ``tx_id``; at once when it is known."""
+        status = self.status(tx_id.view, tx_id.seqno)
+        if status == "Committed" or status == "Invalid":
+            callback(status)
+        else:
+            self.waiters.add(tx_id, callback)
+
+    @property
+    def at_capacity(self) -> bool:
+        """Whether so much is uncommitted that new user requests are refused."""
+        return self.raft.at_capacity
+
+    @property
+    def _last_in_consensus(self) -> int:
+        return self.raft.last_seqno
+
+    # -- once per loop turn ------------------------------------------------------------
+
+    def flush(self) -> list[Effect]:
+        """Sign when due, hand new entries to consensus, and return what the shell has to do."""
+        if self.is_primary:
+            self._maybe_sign()
+            if self._batch:
+                batch, self._batch = self._batch, []
+                accepted = self.raft.replicate(batch, self.view)
+                assert accepted, f"consensus refused entries {batch[0].seqno} to {batch[-1].seqno}"
+        return self._outputs.drain()
+
+    def wait_ms(self) -> float | None:
+        """Return how long until ``flush`` would sign what is unsigned now; None for nothing."""
+        if not self.is_primary or self._signing is not None or not self._unsigned:
+            return None
+        return self._cadence.wait_ms(self._clock.monotonic_ms())
+
+    def sign_soon(self) -> None:
+        """Have the next flush write a signature whether or not one is due."""
+        self._sign_now = True
+
+    def _maybe_sign(self) -> None:
+        if self._signing is not None or not (self._unsigned or self._sign_now):
+            return
+        now_ms = self._clock.monotonic_ms()
+        if self._sign_now or self._cadence.due(now_ms, self._unsigned):
+            self._cadence.started(now_ms, self._unsigned)
+            self._sign_now = False
+            self._unsigned = 0
+            self._reserve_signature()
+
+    def _reserve_signature(self) -> None:
+        seqno = self.store.version + 1
+        self.store.advance(seqno)
+        self._signing = _Signing(TxId(self.view, seqno), self.tree.root())
+        issued_at = int(self._clock.unix_seconds())
+        self._outputs.add(SignRoot(self._signing.tx_id, self._signing.root, issued_at))
+
+    def signature_made(self, tx_id: TxId, signatures: RootSignatures) -> None:
+        """Turn finished signatures into the reserved entry and release what was held.
+
+        A signature whose reservation was rolled back meanwhile is dropped.
+        """
+        signing = self._signing
+        if signing is None or signing.tx_id != tx_id:
+            return
+        self._signing = None
+        certificate = self.store.begin().table(NODES_ENDORSED_CERTIFICATES).get(self.node_id)
+        assert certificate is not None, "a primary has an endorsed certificate"
+        tree = self.tree.serialise()
+        changes = signature_changes(
+            tx_id, signing.root, signatures, self.node_id, certificate, tree
+        )
+        self.store.fill(tx_id.seqno, changes)
+        ends_chunk = self.chunking.ends_at(tx_id.seqno)
+        flags = FLAG_CHUNK_AFTER if ends_chunk else 0
+        entry, leaf = self.sealers.at(tx_id.seqno).seal(
+            tx_id.view, tx_id.seqno, flags, changes, None
+        )
+        self.chunking.signed(tx_id.seqno, len(entry), ends_chunk=ends_chunk)
+        self.signatures.add(tx_id.seqno)
+        self.tree.append(leaf)
+        self._batch.append(Proposed(tx_id.seqno, entry, True, None, None))
+        for proposed, held_leaf in self._held:
+            self.tree.append(held_leaf)
+            self._batch.append(proposed)
+        self._held.clear()
+
+    # -- inputs ------------------------------------------------------------------------
+
+    def bootstrap(self) -> None:
+        """Make this node the first primary of a new service, in view 2."""
+        self.raft.bootstrap_primary()
+        self._outputs.take()
+
+    def tick(self, elapsed_ms: int) -> None:
+        """Advance consensus time."""
+        self.raft.tick(elapsed_ms)
+        self._outputs.take()
+
+    def receive(self, sender: str, message: Message) -> None:
+        """Handle one message of a peer."""
+        self.raft.step(sender, message)
+        self._outputs.take()
+
+    def persisted(self, seqno: int) -> None:
+        """Note that everything up to ``seqno`` is on this node's disk."""
+        self.raft.persisted(seqno)
+        self._outputs.take()
+
+    def hand_over(self) -> None:
+        """Ask the best-matched peer to become primary."""
+        self.raft.hand_over()
+        self._outputs.take()
+
+    # -- what consensus decided (called by Outputs) ------------------------------------
+
+    def become_primary(self, view: int) -> None:
+        """Take writes in ``view``; its first signature is due at once."""
+        self.view = view
+        self.is_primary = True
+        self._sign_now = True
+
+    def become_backup(self, view: int) -> None:
+        """Stop taking writes."""
+        self.view = view
+        self.is_primary = False
+        if self.store.version > self.raft.last_seqno:
+            self.roll_back(self.raft.last_seqno)
+
+    def roll_back(self, seqno: int) -> None:
+        """Forget everything above ``seqno``, which is at least the committed seqno."""
+        self._signing = None
+        self._held.clear()
+        self._batch.clear()
+        self._unsigned = 0
+        if self.store.version > seqno:
+            self.store.rollback(seqno)
+        if self.tree.count > seqno + 1:
+            self.tree.retract(seqno)
+        self.signatures.rollback(seqno)
+        self.chunking.rollback(seqno)
+        self.sealers.rollback(seqno)
+
+    def commit_advanced(self, seqno: int) -> TxId:
+        """Note that everything up to ``seqno`` is committed."""
+        self.commit_id = TxId(self.raft.view_at(seqno), seqno)
+        self.store.compact(seqno)
+        self.tree.flush(seqno)
+        self.chunking.committed(seqno)
+        self.waiters.release(seqno, self.raft.view_at)
+        return self.commit_id

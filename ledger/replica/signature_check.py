@@ -1,0 +1,77 @@
+"""What a backup demands of a signature transaction before it takes it.
+
+Exactly the three signature tables; a signer that the nodes table knows and does not list as
+Pending; both signatures over the root of this node's own tree.
+"""
+
+import msgspec
+
+from ledger.base.errors import FormatError, VerificationError
+from ledger.codec import canonical
+from ledger.codec.entry import Entry
+from ledger.codec.tables import SINGLETON_KEY
+from ledger.codec.writeset import Changes
+from ledger.crypto import cose_ledger
+from ledger.crypto.certs import Certificate
+from ledger.kv.store import Store
+from ledger.kv.tx import Tx
+from ledger.tables.internal import COSE_SIGNATURES, SIGNATURES, TREE, SignatureInfo
+from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES, NODES_INFO, NodeStatus
+from ledger.tables.service import SERVICE_INFO
+
+_TABLES = {SIGNATURES.name, COSE_SIGNATURES.name, TREE.name}
+
+
+def check_signature_transaction(entry: Entry, changes: Changes, root: bytes, store: Store) -> None:
+    """Check a signature transaction against the state before it.
+
+    Args:
+        entry: The entry.
+        changes: Its tables.
+        root: Root of this node's tree over everything before it, 32 bytes.
+        store: State before the entry.
+
+    Raises:
+        FormatError: a table has the wrong shape.
+        VerificationError: it is not the signature of this state by a trusted node.
+    """
+    if set(changes) != _TABLES:
+        raise VerificationError(
+            f"got signature transaction with {sorted(changes)}, want {sorted(_TABLES)}"
+        )
+    info = SIGNATURES.value.decode(_singleton(changes, SIGNATURES.name))
+    if (info.view, info.seqno) != (entry.view, entry.seqno):
+        raise VerificationError(
+            f"got signature for {info.view}.{info.seqno} in entry {entry.view}.{entry.seqno}"
+        )
+    if info.root != root.hex():
+        raise VerificationError(f"got signed root {info.root}, want {root.hex()}")
+    tx = store.begin()
+    _check_node_signature(info, root, tx)
+    _check_cose_signature(_singleton(changes, COSE_SIGNATURES.name), root, tx)
+
+
+def _singleton(changes: Changes, name: str) -> bytes:
+    value = changes[name].get(SINGLETON_KEY)
+    if value is None or len(changes[name]) != 1:
+        raise FormatError(f"got {len(changes[name])} keys in {name}, want the singleton key")
+    return value
+
+
+def _check_node_signature(info: SignatureInfo, root: bytes, tx: Tx) -> None:
+    node = tx.table(NODES_INFO).get(info.node)
+    if node is None or node.status is NodeStatus.PENDING:
+        raise VerificationError(f"got signature of node {info.node}, which is not trusted")
+    pem = tx.table(NODES_ENDORSED_CERTIFICATES).get(info.node)
+    if pem is None:
+        raise VerificationError(f"node {info.node} has no endorsed certificate")
+    Certificate.parse(pem.encode()).public_key.verify_digest(root, canonical.b64decode(info.sig))
+
+
+def _check_cose_signature(value: bytes, root: bytes, tx: Tx) -> None:
+    service = tx.singleton(SERVICE_INFO).get()
+    if service is None:
+        raise VerificationError("the service has no certificate before this signature")
+    message = canonical.b64decode(msgspec.json.decode(value, type=str))
+    public_key = Certificate.parse(service.cert.encode()).public_key
+    cose_ledger.verify_root(message, public_key, root)
