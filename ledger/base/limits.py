@@ -1,4 +1,4 @@
-"""Every bound of the project, each with its reason. Sizes in bytes unless the name says otherwise."""
+"""Every bound of the project, each with its reason; sizes in bytes unless named otherwise."""
 
 ENTRY_SIZE_MAX = 1 << 30
 """Largest ledger entry, as CCF's reader: 1 GiB."""

@@ -44,7 +44,7 @@ def add_node_endpoints(registry: Registry, facts: NodeFacts) -> None:
         )
 
 
-def _json(value: Any, status: int = 200) -> Response:
+def _json(value: object, status: int = 200) -> Response:
     return Response(status, canonical.dumps(value), JSON)
 
 
@@ -155,7 +155,7 @@ def _network_primary(facts: NodeFacts, ctx: CallContext) -> Response:
 def _removable(facts: NodeFacts, ctx: CallContext) -> Response:
     table = ctx.tx.table(NODES_INFO)
     nodes = []
-    for node_id, _ in table.items():
+    for node_id, _info in table.items():  # noqa: PERF102 - a table handle is no dict
         committed = table.get_committed(node_id)
         if committed is not None and committed.retired_committed:
             nodes.append(_node_object(facts, ctx, node_id, committed))

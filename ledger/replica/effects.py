@@ -5,7 +5,6 @@ the ledger files.
 """
 
 from dataclasses import dataclass
-from typing import Union
 
 from ledger.base.ids import TxId
 from ledger.consensus.messages import Message
@@ -78,12 +77,13 @@ class RetirementCleanup:
     """Committed retirements wait to be marked ``retired_committed`` by a transaction."""
 
 
-Effect = Union[
-    WriteEntries,
-    TruncateLedger,
-    LedgerCommitted,
-    SendMessage,
-    SignRoot,
-    RoleChanged,
-    RetirementCleanup,
-]
+Effect = (
+    WriteEntries
+    | TruncateLedger
+    | LedgerCommitted
+    | SendMessage
+    | SignRoot
+    | RoleChanged
+    | RetirementCleanup
+)
+"""Everything a replica may ask for."""

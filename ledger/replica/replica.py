@@ -38,6 +38,7 @@ from ledger.replica.waiters import CommitWaiters, Decided, Status
 from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES, NODES_INFO
 
 _NODES = NODES_INFO.name
+_FINAL = frozenset({"Committed", "Invalid"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ class Replica:
     def on_decided(self, tx_id: TxId, callback: Decided) -> None:
         """Call back once with the final status of ``tx_id``; at once when it is known."""
         status = self.status(tx_id.view, tx_id.seqno)
-        if status == "Committed" or status == "Invalid":
+        if status in _FINAL:
             callback(status)
         else:
             self.waiters.add(tx_id, callback)
