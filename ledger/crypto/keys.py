@@ -74,7 +74,7 @@ _LIBRARY_CURVES: dict[Curve, ec.EllipticCurve] = {
 }
 _BY_LIBRARY_NAME = {curve.name: ours for ours, curve in _LIBRARY_CURVES.items()}
 # RFC 9053, table 1, pairs each hash with the curve of the same strength.
-_HASHES: dict[Curve, hashes.HashAlgorithm] = {
+_HASHES: dict[Curve, hashes.SHA256 | hashes.SHA384 | hashes.SHA512] = {
     Curve.P256: hashes.SHA256(),
     Curve.P384: hashes.SHA384(),
     Curve.P521: hashes.SHA512(),
@@ -306,6 +306,11 @@ def signature_identity(signature: bytes, curve: Curve) -> bytes:
     if second >= curve.order:
         raise FormatError("got a signature whose s is not below the order of the curve")
     return signature[:size] + min(second, curve.order - second).to_bytes(size, "big")
+
+
+def curve_hash(curve: Curve) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
+    """Return the hash that goes with a curve; for modules of this package only."""
+    return _HASHES[curve]
 
 
 @functools.lru_cache(maxsize=256)
