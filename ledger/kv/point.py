@@ -1,0 +1,99 @@
+"""Points: every version of the store, chained from old to new, each with what the step changed.
+
+A transaction holds the point it began at. While that is the newest one, the maps themselves are
+its snapshot. Later the point answers with ``past()``: what its maps held where they differ from
+now. Nobody registers or counts readers: a point lives as long as someone holds it, and so do the
+steps after it.
+"""
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ledger.kv.state import Record
+
+
+class MapPast:
+    """What one map held at a point, where it differs from a later point.
+
+    Attributes:
+        version: The map's version at the point.
+        records: Key to record at the point (None: absent), for the keys changed since.
+    """
+
+    __slots__ = ("_sorted", "records", "version")
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self.records: dict[bytes, Record | None] = {}
+        self._sorted: list[bytes] | None = None
+
+    def touches(self, begin: bytes, end: bytes | None) -> bool:
+        """Say whether a key in ``[begin, end)`` changed."""
+        return bool(self.changed(begin, end))
+
+    def changed(self, begin: bytes, end: bytes | None) -> list[bytes]:
+        """Return the changed keys in ``[begin, end)``, ascending."""
+        ordered = self._sorted
+        if ordered is None or len(ordered) != len(self.records):  # keys are only ever added
+            ordered = self._sorted = sorted(self.records)
+        low = bisect_left(ordered, begin)
+        return ordered[low : len(ordered) if end is None else bisect_left(ordered, end)]
+
+
+Past = dict[str, MapPast]
+"""Map name to what the map held."""
+
+
+class Point:
+    """One version of the store.
+
+    Attributes:
+        seqno: The version.
+        next: A later point, None while this is the newest one. Not always the one right after:
+            ``past`` lets it jump to the newest.
+        undo: What the step right after this point overwrote; empty while there is none.
+        dropped: Whether a rollback removed this version.
+        known: What ``past`` has found so far, from this point to ``next``; None before its first
+            call.
+    """
+
+    __slots__ = ("dropped", "known", "next", "seqno", "undo")
+
+    def __init__(self, seqno: int) -> None:
+        self.seqno = seqno
+        self.next: Point | None = None
+        self.undo: Past = {}
+        self.dropped = False
+        self.known: Past | None = None
+
+    def past(self) -> Past:
+        """Return what the maps held at this point, where they differ from now.
+
+        Costs as much as was changed since the last call, then nothing. The result belongs to the
+        point and grows with later calls.
+        """
+        past = self.known
+        node = self if past is None else self.next
+        if past is None:
+            past = {}
+        assert node is not None, "a point with a past has a later point"
+        while node.next is not None:
+            add_later(past, node.undo if node.known is None else node.known)
+            node = node.next
+        if node is not self:
+            self.known = past
+            self.next = node
+        return past
+
+
+def add_later(past: Past, later: Past) -> None:
+    """Extend a past by the step that follows it: what is in both, the earlier says."""
+    for name, step in later.items():
+        known = past.get(name)
+        if known is None:
+            known = past[name] = MapPast(step.version)
+        records = known.records
+        for key, record in step.records.items():
+            if key not in records:
+                records[key] = record
