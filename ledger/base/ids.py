@@ -7,6 +7,8 @@ A transaction is named by its *view* (election epoch; the first is 2) and its *s
 import re
 from typing import NamedTuple, NewType
 
+from typing_extensions import override
+
 from ledger.base.errors import FormatError
 
 View = NewType("View", int)
@@ -31,6 +33,7 @@ class TxId(NamedTuple):
     view: int
     seqno: int
 
+    @override
     def __str__(self) -> str:
         return f"{self.view}.{self.seqno}"
 

@@ -6,6 +6,7 @@ entry that marks nodes ``retired_committed`` is no configuration.
 
 from dataclasses import dataclass
 
+from ledger.base.ids import NodeId
 from ledger.codec.writeset import Changes
 from ledger.kv.store import Store
 from ledger.tables.nodes import NODES_INFO, NodeStatus
@@ -15,8 +16,8 @@ from ledger.tables.nodes import NODES_INFO, NodeStatus
 class MembershipChange:
     """At most one of the two is set."""
 
-    configuration: frozenset[str] | None = None
-    retired_committed: frozenset[str] | None = None
+    configuration: frozenset[NodeId] | None = None
+    retired_committed: frozenset[NodeId] | None = None
 
 
 NO_CHANGE = MembershipChange()
@@ -28,7 +29,7 @@ def membership_change(changes: Changes, store: Store) -> MembershipChange:
     if nodes is None:
         return NO_CHANGE
     retired = frozenset(
-        NODES_INFO.key.decode(key)
+        NodeId(NODES_INFO.key.decode(key))
         for key, value in nodes.items()
         if value is not None and NODES_INFO.value.decode(value).retired_committed
     )
@@ -37,7 +38,9 @@ def membership_change(changes: Changes, store: Store) -> MembershipChange:
     return MembershipChange(configuration=trusted_nodes(store))
 
 
-def trusted_nodes(store: Store) -> frozenset[str]:
+def trusted_nodes(store: Store) -> frozenset[NodeId]:
     """Return the IDs of all Trusted nodes at the store's newest version."""
     table = store.begin().table(NODES_INFO)
-    return frozenset(node for node, info in table.items() if info.status is NodeStatus.TRUSTED)
+    return frozenset(
+        NodeId(node) for node, info in table.items() if info.status is NodeStatus.TRUSTED
+    )

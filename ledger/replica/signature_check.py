@@ -65,7 +65,7 @@ def _check_node_signature(info: SignatureInfo, root: bytes, tx: Tx) -> None:
     pem = tx.table(NODES_ENDORSED_CERTIFICATES).get(info.node)
     if pem is None:
         raise VerificationError(f"node {info.node} has no endorsed certificate")
-    Certificate.parse(pem.encode()).public_key.verify_digest(root, canonical.b64decode(info.sig))
+    Certificate.parse(pem.encode()).public_key.verify_digest(canonical.b64decode(info.sig), root)
 
 
 def _check_cose_signature(value: bytes, root: bytes, tx: Tx) -> None:
