@@ -9,6 +9,7 @@ changes make equal bytes on every node.
 """
 
 import itertools
+from collections.abc import Iterator
 
 from ledger.base.errors import FormatError
 
@@ -19,6 +20,7 @@ _SMALL = 1024
 _U64 = tuple(number.to_bytes(8, "little") for number in range(_SMALL))
 _ZERO, _ONE = _U64[0], _U64[1]
 _PREFIXES_MAX = 4096
+_u64 = int.from_bytes
 
 
 class MapPrefixCache:
@@ -101,40 +103,6 @@ def _append_many(parts: list[bytes], name: str, writes: dict[bytes, bytes | None
         parts += (len(key).to_bytes(8, "little"), key)
 
 
-class _Reader:
-    """A cursor over the maps of a domain that never reads past its end."""
-
-    __slots__ = ("data", "position")
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.position = 0
-
-    def u64(self) -> int:
-        begin = self.position
-        end = begin + 8
-        if end > len(self.data):
-            raise FormatError(f"got {len(self.data) - begin} bytes at {begin}, want a u64")
-        self.position = end
-        return int.from_bytes(self.data[begin:end], "little")
-
-    def blob(self) -> bytes:
-        size = self.u64()
-        begin = self.position
-        end = begin + size
-        if end > len(self.data):
-            raise FormatError(f"got {len(self.data) - begin} bytes at {begin}, want {size}")
-        self.position = end
-        return self.data[begin:end]
-
-    def name(self) -> str:
-        at = self.position
-        try:
-            return self.blob().decode()
-        except UnicodeDecodeError as error:
-            raise FormatError(f"got a map name at {at} that is not UTF-8") from error
-
-
 def decode(data: bytes, *, strict: bool = True) -> Changes:
     """Parse the maps of one domain.
 
@@ -147,9 +115,14 @@ def decode(data: bytes, *, strict: bool = True) -> Changes:
         FormatError: the bytes end early or a map name is not UTF-8; when strict, also any form
             that ``encode`` does not make.
     """
-    found: list[str] | None = [] if strict else None
-    changes = _decode(data, found)
-    if found:
+    changes: Changes = {}
+    for name, _, _, writes, removes in _records(data):
+        target = changes.setdefault(name, {})
+        target.update(writes)
+        for key in removes:
+            target[key] = None
+    if strict and data not in encode(changes):
+        found = deviations(data) or ["got public and private maps in one domain"]
         raise FormatError(found[0])
     return changes
 
@@ -161,44 +134,80 @@ def deviations(data: bytes) -> list[str]:
         FormatError: the bytes do not parse even leniently.
     """
     found: list[str] = []
-    _decode(data, found)
+    previous = ""
+    for name, version, reads, writes, removes in _records(data):
+        _note_map(found, name, previous, (version, reads))
+        _note_changes(found, name, [key for key, _ in writes], removes)
+        previous = name
     return found
 
 
-def _decode(data: bytes, found: list[str] | None) -> Changes:
-    reader = _Reader(data)
-    changes: Changes = {}
-    previous = ""
-    while reader.position < len(data):
-        name = reader.name()
-        version = reader.u64()
-        reads = reader.u64()
-        _skip_reads(reader, reads)
-        writes, removes = _read_changes(reader)
-        if found is not None:
-            _note_map(found, name, previous, (version, reads))
-            _note_changes(found, name, [key for key, _ in writes], removes)
-        previous = name
-        target = changes.setdefault(name, {})
-        target.update(writes)
-        target.update(dict.fromkeys(removes))
-    return changes
+_Record = tuple[str, int, int, list[tuple[bytes, bytes]], list[bytes]]
+"""Map name, read version, read count, writes, removes."""
 
 
-def _skip_reads(reader: _Reader, count: int) -> None:
+def _records(data: bytes) -> Iterator[_Record]:
+    """Yield the maps of a domain as they stand; the end of the data bounds every count."""
+    size = len(data)
+    at = 0
+    while at < size:
+        begin = at + 8
+        at = begin + _u64(data[at:begin], "little")
+        if at + 32 > size:
+            raise FormatError(f"got {size} bytes of maps, want a whole map name and counts")
+        try:
+            name = data[begin:at].decode()
+        except UnicodeDecodeError as error:
+            raise FormatError(f"got a map name at {begin} that is not UTF-8") from error
+        version = _u64(data[at : at + 8], "little")
+        reads = _u64(data[at + 8 : at + 16], "little")
+        at = _skip_reads(data, at + 16, reads) if reads else at + 16
+        at, writes = _read_writes(data, at)
+        at, removes = _read_removes(data, at)
+        yield name, version, reads, writes, removes
+
+
+def _skip_reads(data: bytes, at: int, count: int) -> int:
+    """Return the position after ``count`` reads of a key and its version."""
     for _ in range(count):
-        reader.blob()
-        reader.u64()
+        at += 16 + _u64(data[at : at + 8], "little")
+        if at > len(data):
+            raise FormatError(f"got {len(data)} bytes of maps, want {count} whole reads")
+    return at
 
 
-def _read_changes(reader: _Reader) -> tuple[list[tuple[bytes, bytes]], list[bytes]]:
-    """Read writes and removes; the end of the data bounds both counts."""
+def _read_writes(data: bytes, at: int) -> tuple[int, list[tuple[bytes, bytes]]]:
+    """Return the position after the writes, and the writes as key and value."""
+    size = len(data)
+    count = _u64(data[at : at + 8], "little")
+    at += 8
     writes = []
-    for _ in range(reader.u64()):
-        key = reader.blob()
-        writes.append((key, reader.blob()))
-    removes = [reader.blob() for _ in range(reader.u64())]
-    return writes, removes
+    for _ in range(count):
+        key_at = at + 8
+        key_end = key_at + _u64(data[at:key_at], "little")
+        value_at = key_end + 8
+        at = value_at + _u64(data[key_end:value_at], "little")
+        if at > size:
+            raise FormatError(f"got {size} bytes of maps, want {count} whole writes")
+        writes.append((data[key_at:key_end], data[value_at:at]))
+    return at, writes
+
+
+def _read_removes(data: bytes, at: int) -> tuple[int, list[bytes]]:
+    """Return the position after the removes, and their keys."""
+    size = len(data)
+    if at + 8 > size:
+        raise FormatError(f"got {size} bytes of maps, want a remove count at {at}")
+    count = _u64(data[at : at + 8], "little")
+    at += 8
+    removes = []
+    for _ in range(count):
+        begin = at + 8
+        at = begin + _u64(data[at:begin], "little")
+        if at > size:
+            raise FormatError(f"got {size} bytes of maps, want {count} whole removes")
+        removes.append(data[begin:at])
+    return at, removes
 
 
 def _note_map(found: list[str], name: str, previous: str, reads: tuple[int, int]) -> None:

@@ -59,7 +59,7 @@ class EntrySealer:
         public_maps, private_maps = _encode(changes)
         return self.seal_encoded(view, seqno, flags, public_maps, private_maps, claims)
 
-    def seal_encoded(  # noqa: PLR0917 - keywords would cost time on the path of every write
+    def seal_encoded(
         self,
         view: int,
         seqno: int,
@@ -117,14 +117,18 @@ class EntrySealer:
         Raises:
             VerificationError: another secret, a changed entry, or an evidence digest that is not
                 the digest of the evidence.
-            FormatError: authentic maps that are not canonical.
+            FormatError: authentic maps that are not canonical, or in the wrong domain.
         """
         private_maps = self.open_private(entry)
         changes = writeset.decode(entry.public_maps)
+        for name in changes:
+            if not name.startswith("public:"):
+                raise FormatError(f"got private map {name!r} in the public domain")
         if private_maps:
             private = writeset.decode(private_maps)
-            if not changes.keys().isdisjoint(private):
-                raise FormatError(f"got one map in both domains of transaction {entry.seqno}")
+            for name in private:
+                if name.startswith("public:"):
+                    raise FormatError(f"got public map {name!r} in the private domain")
             changes.update(private)
         return changes
 
