@@ -1,0 +1,87 @@
+"""Small parts of the replica: chunk ends, signature index, sealers, waiters."""
+
+import pytest
+
+from ledger.base.ids import TxId
+from ledger.codec.entry import FLAG_CHUNK_BEFORE
+from ledger.replica.chunking import Chunking
+from ledger.replica.sealers import Sealers
+from ledger.replica.signatures import SignatureIndex
+from ledger.replica.waiters import CommitWaiters
+
+
+def test_a_chunk_ends_at_the_first_signature_after_its_size() -> None:
+    chunking = Chunking(100)
+    chunking.add(99)
+    assert not chunking.ends_at(5)
+    chunking.signed(5, 1, ends_chunk=False)
+    assert chunking.ends_at(6)
+    chunking.signed(6, 50, ends_chunk=True)
+    assert not chunking.ends_at(7)
+
+
+def test_a_requested_end_is_asked_for_again_when_it_is_rolled_back() -> None:
+    chunking = Chunking(1000)
+    chunking.request_end()
+    assert chunking.ends_at(5)
+    chunking.signed(5, 10, ends_chunk=True)
+    assert not chunking.ends_at(6)
+    chunking.rollback(4)
+    assert chunking.ends_at(5)
+
+
+def test_a_committed_end_is_never_asked_for_again() -> None:
+    chunking = Chunking(1000)
+    chunking.signed(5, 10, ends_chunk=True)
+    chunking.committed(5)
+    chunking.rollback(5)
+    assert not chunking.ends_at(6)
+
+
+def test_the_flag_before_goes_on_one_entry() -> None:
+    chunking = Chunking(1)
+    assert chunking.take_flags() == 0
+    chunking.begin_before_next()
+    assert chunking.take_flags() == FLAG_CHUNK_BEFORE
+    assert chunking.take_flags() == 0
+
+
+def test_signature_index_finds_what_covers_a_transaction() -> None:
+    index = SignatureIndex()
+    assert index.last == 0
+    assert index.covering(1) is None
+    for seqno in (2, 7, 9):
+        index.add(seqno)
+    cases = {1: 2, 2: 7, 3: 7, 7: 9, 8: 9, 9: None}
+    assert {seqno: index.covering(seqno) for seqno in cases} == cases
+    assert [seqno for seqno in range(11) if index.is_signature(seqno)] == [2, 7, 9]
+    assert index.any_in(3, 7)
+    assert not index.any_in(3, 6)
+    index.rollback(7)
+    assert index.last == 7
+    with pytest.raises(AssertionError):
+        index.add(7)
+
+
+def test_sealers_answer_by_seqno_and_forget_rolled_back_secrets() -> None:
+    sealers = Sealers(bytes(32))
+    first = sealers.latest
+    sealers.add(bytes([1]) * 32, 11)
+    second = sealers.latest
+    assert sealers.at(10) is first
+    assert sealers.at(11) is second
+    sealers.rollback(10)
+    assert sealers.latest is second, "a rekey at 10 is still there at 10"
+    sealers.rollback(9)
+    assert sealers.latest is first
+
+
+def test_waiters_are_told_once_and_in_order() -> None:
+    waiters = CommitWaiters()
+    told: list[tuple[str, str]] = []
+    for name, tx_id in {"b": TxId(2, 7), "a": TxId(2, 5), "c": TxId(3, 7), "d": TxId(3, 9)}.items():
+        waiters.add(tx_id, lambda status, name=name: told.append((name, status)))
+    waiters.release(7, lambda seqno: 2 if seqno < 6 else 3)
+    assert told == [("a", "Committed"), ("b", "Invalid"), ("c", "Committed")]
+    waiters.release(8, lambda _: 3)
+    assert len(waiters) == 1
