@@ -283,29 +283,26 @@ class SigningKey:
         return first.to_bytes(size, "big") + second.to_bytes(size, "big")
 
 
-def signature_identity(signature: bytes, curve: Curve) -> bytes:
-    """Return what stays the same of a raw signature when it is malleated.
+def twin_signature(signature: bytes, curve: Curve) -> bytes:
+    """Return the other signature that verifies whenever this one does: ``r || n - s``.
 
-    Anyone can turn a valid ECDSA signature ``(r, s)`` into another valid one, ``(r, n - s)``.
-    Whoever must recognise a message that was seen before compares this value.
+    Anyone can compute it, so whoever must recognise a message that was seen before has to look
+    for both.
 
     Args:
         signature: ``r || s``, ``2 * curve.size`` bytes.
         curve: The curve of the signing key.
 
-    Returns:
-        ``r || min(s, n - s)``, of the same size.
-
     Raises:
-        FormatError: the signature has another size, or ``s`` is not below ``n``.
+        FormatError: the signature has another size, or ``s`` is not in ``[1, n - 1]``.
     """
     size = curve.size
     if len(signature) != 2 * size:
         raise FormatError(f"got a signature of {len(signature)} bytes, want {2 * size}")
     second = int.from_bytes(signature[size:], "big")
-    if second >= curve.order:
+    if not 0 < second < curve.order:
         raise FormatError("got a signature whose s is not below the order of the curve")
-    return signature[:size] + min(second, curve.order - second).to_bytes(size, "big")
+    return signature[:size] + (curve.order - second).to_bytes(size, "big")
 
 
 def curve_hash(curve: Curve) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
