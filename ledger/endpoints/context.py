@@ -1,7 +1,9 @@
 """What a handler gets: the request, its transaction, the caller, and what it may decide."""
 
+from typing import Any
+
 from ledger.base.errors import MisuseError
-from ledger.endpoints.auth import Identity
+from ledger.endpoints.auth import Identity, caller_data
 from ledger.endpoints.endpoint import Endpoint
 from ledger.endpoints.request import Request
 from ledger.kv.tx import Tx
@@ -53,3 +55,12 @@ class CallContext:
         if self._tx is None:
             raise MisuseError(f"{self.endpoint.path} is a command endpoint: it has no transaction")
         return self._tx
+
+    @property
+    def now(self) -> float:
+        """Seconds since 1970, the same for the whole call and all its runs."""
+        return self.request.now
+
+    def caller_data(self) -> Any:  # noqa: ANN401 - free JSON
+        """Return ``user_data`` or ``member_data`` of the caller, read now; None without."""
+        return caller_data(self.identity, self.tx)

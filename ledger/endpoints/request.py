@@ -38,9 +38,11 @@ class Request:
         headers: Names in lower case, values stripped; repeated names are joined by ``, ``.
         body: Whole body, empty when absent.
         session: The connection it came on.
+        now: Seconds since 1970 when the dispatcher took it up; the one clock of the call, the
+            same for authentication, handler and every run of it. 0.0 before.
     """
 
-    __slots__ = ("body", "headers", "method", "path", "query", "session")
+    __slots__ = ("body", "headers", "method", "now", "path", "query", "session")
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Request:
         self.headers = headers
         self.body = body
         self.session = session
+        self.now = 0.0
 
 
 class Dispatcher(Protocol):

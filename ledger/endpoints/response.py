@@ -1,6 +1,7 @@
 """A response before it becomes bytes."""
 
 JSON = b"application/json"
+MSGPACK = b"application/msgpack"
 TEXT = b"text/plain"
 OCTETS = b"application/octet-stream"
 COSE = b"application/cose"

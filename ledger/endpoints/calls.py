@@ -1,0 +1,271 @@
+"""Running one call: authenticate, handle in a transaction, order it, answer.
+
+Steps 6 to 10 of the pipeline. On a conflict they run again, at most ``COMMIT_ATTEMPTS_MAX`` times.
+Between the first read and the answer nothing else runs, unless the handler is a generator and
+waits for something: then its transaction stays open while other calls run, and the conflict check
+tells whether what it read still holds. A change of view under such a call is a conflict too.
+
+Exceptions of handlers and policies end here, as 400 or 500. An error in ordering a transaction is
+a broken invariant of the node and is let through, to stop it.
+"""
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import msgspec
+
+from ledger.base.ids import TxId
+from ledger.base.limits import COMMIT_ATTEMPTS_MAX
+from ledger.endpoints import failures
+from ledger.endpoints.adapters import bad_body
+from ledger.endpoints.auth import NOBODY, Identity, authenticate, no_auth
+from ledger.endpoints.context import CallContext
+from ledger.endpoints.endpoint import Endpoint, Mode, Suspension
+from ledger.endpoints.errors import Code, HttpError, error
+from ledger.endpoints.log import TransactionLog
+from ledger.endpoints.request import Request, Session
+from ledger.endpoints.response import Response
+from ledger.endpoints.waiting import UNASKED, CommitWaiters, parse_preference
+from ledger.kv.tx import Tx
+
+RETRY_AFTER = b"3"
+"""Seconds a client is asked to wait when conflicts did not end, as CCF."""
+
+Waiting = Generator[Suspension, Any, Response]
+
+
+class Conflict:
+    """Something the call read has changed: it has to run again."""
+
+    __slots__ = ()
+
+
+CONFLICT = Conflict()
+
+
+class Calls:
+    """Runs calls on one log.
+
+    Args:
+        log: Where transactions begin and are ordered.
+        waiters: Holds back answers until commit.
+        complete: Sends the answer of a call that was suspended.
+        on_failure: Told, in one line, of every exception that a handler or policy let through.
+        tell_messages: Whether that line includes the texts of foreign exceptions.
+    """
+
+    __slots__ = ("_on_failure", "_tell_messages", "complete", "log", "waiters")
+
+    def __init__(
+        self,
+        log: TransactionLog,
+        waiters: CommitWaiters,
+        complete: Callable[[Request, Response], None],
+        on_failure: Callable[[str], None],
+        *,
+        tell_messages: bool,
+    ) -> None:
+        self.log = log
+        self.waiters = waiters
+        self.complete = complete
+        self._on_failure = on_failure
+        self._tell_messages = tell_messages
+
+    def run(
+        self,
+        request: Request,
+        endpoint: Endpoint,
+        params: dict[str, str],
+        raw_params: dict[str, str],
+        attempt: int = 1,
+    ) -> Response | None:
+        """Run a call as often as it takes.
+
+        Args:
+            request: The request.
+            endpoint: What it was dispatched to.
+            params: Path parameters, decoded.
+            raw_params: Path parameters as sent.
+            attempt: Number of this run, from 1.
+
+        Returns:
+            The answer, or None when it comes later.
+        """
+        mode = endpoint.mode
+        log = self.log
+        while attempt <= COMMIT_ATTEMPTS_MAX:
+            tx: Tx | None = None
+            if mode is Mode.READWRITE:
+                tx = log.begin()
+            elif mode is not Mode.COMMAND:
+                tx = log.begin_read_only()
+            context = CallContext(request, endpoint, params, raw_params, tx, None)
+            outcome: Response | Waiting | Conflict | None
+            try:
+                if tx is None:
+                    identity = self._caller_of_command(request, endpoint)
+                else:
+                    identity = authenticate(endpoint.auth, request, tx)
+                if isinstance(identity, Response):
+                    return identity
+                context.identity = identity
+                outcome = endpoint.handler(context)
+            except Exception as problem:  # noqa: BLE001 - an application raises what it likes
+                outcome = self.failed(endpoint, problem)
+            if type(outcome) is Response:
+                outcome = self.finish(context, tx, outcome, None)
+            elif isinstance(outcome, Generator):
+                outcome = _SuspendedCall(self, context, tx, outcome, attempt).advance(None)
+            if outcome is None or type(outcome) is Response:
+                return outcome
+            assert outcome is CONFLICT, "a handler returns a Response or is a generator of one"
+            attempt += 1
+        return error(
+            503,
+            Code.TRANSACTION_COMMIT_ATTEMPTS_EXCEED_LIMIT,
+            f"Transaction conflicted with others {COMMIT_ATTEMPTS_MAX} times. Try again later.",
+            headers=[(b"retry-after", RETRY_AFTER)],
+        )
+
+    def finish(
+        self, context: CallContext, tx: Tx | None, response: Response, read_id: TxId | None
+    ) -> Response | Conflict | None:
+        """Take steps 8 to 10 for a handler's answer.
+
+        Args:
+            context: The run.
+            tx: Its transaction; None for a command.
+            response: What the handler answered.
+            read_id: ID of the state it read; None when that is still the newest.
+        """
+        if tx is None or not (tx.changes or tx.touched):
+            return response
+        log = self.log
+        request = context.request
+        if request.session.pinned_view != log.view and not pin(request.session, log.view):
+            return _consistency_lost()
+        apply_writes = context.apply_writes
+        if apply_writes is None:
+            apply_writes = 200 <= response.status < 300
+        if not apply_writes:
+            return response
+        if tx.changes and tx.has_writes:
+            if not log.is_primary:
+                return _not_ordered()
+            tx_id = log.commit(tx, context.claims_digest)
+            if tx_id is None:
+                return CONFLICT
+        else:
+            tx_id = read_id or log.current()
+        response.tx_id = b"%d.%d" % tx_id
+        if context.endpoint.respond_after_commit or b"prefer" in request.headers:
+            preference = parse_preference(request.headers.get(b"prefer", b""))
+            if preference is None and context.endpoint.respond_after_commit:
+                preference = UNASKED
+            if preference is not None:
+                return self.waiters.hold(request, response, tx_id, preference)
+        return response
+
+    def failed(self, endpoint: Endpoint, problem: Exception) -> Response:
+        """Return the answer for an exception; tell the operator when it is nobody's answer."""
+        if isinstance(problem, HttpError):
+            return problem.response()
+        if isinstance(problem, msgspec.MsgspecError):
+            return bad_body(problem).response()
+        self._on_failure(
+            failures.describe(
+                f"{endpoint.method} {endpoint.path}", problem, with_message=self._tell_messages
+            )
+        )
+        return error(500, Code.INTERNAL_ERROR, "Exception thrown by the endpoint.")
+
+    def _caller_of_command(self, request: Request, endpoint: Endpoint) -> Identity | Response:
+        if endpoint.auth == (no_auth,):
+            return NOBODY
+        return authenticate(endpoint.auth, request, self.log.begin_read_only())
+
+
+class _SuspendedCall:
+    """A call whose handler waits. Its transaction stays open."""
+
+    __slots__ = ("_attempt", "_calls", "_context", "_generator", "_read_id", "_tx", "_view")
+
+    def __init__(
+        self,
+        calls: Calls,
+        context: CallContext,
+        tx: Tx | None,
+        generator: Waiting,
+        attempt: int,
+    ) -> None:
+        self._calls = calls
+        self._context = context
+        self._tx = tx
+        self._generator = generator
+        self._attempt = attempt
+        self._read_id = calls.log.current()
+        self._view = calls.log.view
+
+    def advance(self, result: Any) -> Response | Conflict | None:  # noqa: ANN401
+        """Run the handler up to its next wait or its end, handing in what it waited for."""
+        context = self._context
+        try:
+            suspension = self._generator.send(result)
+            if self._tx is not None:
+                # What it has read so far belongs to this view, whenever it ends.
+                pin(context.request.session, self._view)
+            suspension.start(self._resume)
+        except StopIteration as end:
+            response = end.value
+        except Exception as problem:  # noqa: BLE001 - an application raises what it likes
+            response = self._calls.failed(context.endpoint, problem)
+        else:
+            return None
+        return self._calls.finish(context, self._tx, response, self._read_id)
+
+    def _resume(self, result: Any) -> None:  # noqa: ANN401
+        calls, context = self._calls, self._context
+        outcome: Response | Conflict | None
+        if self._tx is not None and calls.log.view != self._view:
+            self._generator.close()
+            outcome = CONFLICT
+        else:
+            outcome = self.advance(result)
+        if outcome is CONFLICT:
+            outcome = calls.run(
+                context.request,
+                context.endpoint,
+                context.params,
+                context.raw_params,
+                self._attempt + 1,
+            )
+        if outcome is not None:
+            assert isinstance(outcome, Response), "a call that ran again has an answer"
+            calls.complete(context.request, outcome)
+
+
+def pin(session: Session, view: int) -> bool:
+    """Bind a session to a view; False, and the end of the session, when it is bound to another."""
+    if session.pinned_view == 0:
+        session.pinned_view = view
+    elif session.pinned_view != view:
+        session.close_after_response()
+        return False
+    return True
+
+
+def _consistency_lost() -> Response:
+    return error(
+        500,
+        Code.SESSION_CONSISTENCY_LOST,
+        "The view has changed since this session began: what it read before may be undone. "
+        "Open a new session.",
+    )
+
+
+def _not_ordered() -> Response:
+    return error(
+        503,
+        Code.TRANSACTION_REPLICATION_FAILED,
+        "This node is not the primary and cannot order the transaction.",
+    )
