@@ -109,15 +109,17 @@ def parse_request(data: bytes, *, size_max: int = MESSAGE_SIZE_MAX) -> MemberReq
     Raises:
         FormatError: the bytes are no tagged COSE_Sign1 message with its payload, or a header is
             missing or of another form.
-        VerificationError: the algorithm is not ECDSA.
+        VerificationError: the algorithm is not ECDSA, or the type is none of ``MessageType``.
     """
     message = cose.parse_sign1(data, size_max=size_max)
     payload = _payload_of(message)
     curve = _curve_of(message)
     name = message.protected.get(_TYPE)
-    if not isinstance(name, str) or name not in _TYPES:
-        raise FormatError(f"got header {_TYPE} {str(name)[:40]!r}, want one of {sorted(_TYPES)}")
-    kind = _TYPES[name]
+    if not isinstance(name, str):
+        raise FormatError(f"got a message without header {_TYPE} of type tstr")
+    kind = _TYPES.get(name)
+    if kind is None:
+        raise VerificationError(f"got message type {name[:40]!r}, want one of {sorted(_TYPES)}")
     created_at = _time_of(message, _CREATED_AT)
     if created_at is None:
         raise FormatError(f"got a message without header {_CREATED_AT}")
