@@ -121,7 +121,7 @@ def decode(data: bytes, *, strict: bool = True) -> Changes:
         target.update(writes)
         for key in removes:
             target[key] = None
-    if strict and data not in encode(changes):
+    if strict and (data not in encode(changes) or "" in changes):
         found = deviations(data) or ["got public and private maps in one domain"]
         raise FormatError(found[0])
     return changes
