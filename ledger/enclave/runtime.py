@@ -13,7 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from ledger.base.errors import FormatError, UnavailableError
-from ledger.base.ids import TxId
+from ledger.base.ids import NodeId, TxId
 from ledger.boundary import to_enclave, to_host
 from ledger.boundary.messages import ENTRIES_SIZE_MAX
 from ledger.codec.entry import entry_size
@@ -55,7 +55,7 @@ class Shell(Protocol):
 class PeerSender(Protocol):
     """Carries consensus messages to other nodes."""
 
-    def send(self, to: str, message: Message) -> None:
+    def send(self, to: NodeId, message: Message) -> None:
         """Send or drop; never blocks."""
         ...
 
@@ -196,6 +196,6 @@ def _whole_entries(data: bytes, begin: int) -> tuple[int, int]:
         end, count = end + size, count + 1
     if count == 0:
         raise UnavailableError(
-            f"got an entry above {ENTRIES_SIZE_MAX} bytes, the most that one frame to the host takes"
+            f"got an entry above {ENTRIES_SIZE_MAX} bytes, the most that one frame takes"
         )
     return end, count

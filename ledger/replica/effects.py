@@ -6,7 +6,7 @@ the ledger files.
 
 from dataclasses import dataclass
 
-from ledger.base.ids import TxId
+from ledger.base.ids import NodeId, TxId
 from ledger.consensus.messages import Message
 
 
@@ -45,7 +45,7 @@ class LedgerCommitted:
 class SendMessage:
     """Send a consensus message to a peer."""
 
-    to: str
+    to: NodeId
     message: Message
 
 

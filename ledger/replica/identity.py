@@ -56,7 +56,7 @@ class NodeSigner:
         cose = cose_ledger.sign_root(
             self.service_key,
             root,
-            tx_id=str(tx_id),
+            tx_id,
             issued_at=issued_at,
             issuer=self.issuer,
             subject=self.subject,

@@ -58,7 +58,7 @@ class Outputs:
             (i for i, effect in enumerate(ready.effects) if type(effect) is Append), default=-1
         )
         for index, effect in enumerate(ready.effects):
-            if type(effect) is Append:
+            if isinstance(effect, Append):
                 entries.append(effect)
                 continue
             self._write(entries)

@@ -15,7 +15,7 @@ everything below the outstanding signature; entries reach consensus in seqno ord
 from dataclasses import dataclass
 
 from ledger.base.clock import Clock
-from ledger.base.ids import TxId
+from ledger.base.ids import NodeId, TxId
 from ledger.codec.entry import FLAG_CHUNK_AFTER
 from ledger.codec.writeset import Changes
 from ledger.consensus.messages import Message
@@ -63,7 +63,7 @@ class Replica:
 
     def __init__(
         self,
-        node_id: str,
+        node_id: NodeId,
         raft: Raft,
         store: Store,
         tree: MerkleTree,
@@ -155,7 +155,14 @@ class Replica:
 
     def view_history(self) -> list[TxId]:
         """Return every view that has transactions here with its first seqno, oldest first."""
-        return [TxId(view, seqno) for view, seqno in self.raft.view_starts()]
+        starts = self.raft.view_starts
+        last = self.raft.last
+        # A view without entries shares its start with the next one.
+        return [
+            TxId(index + 1, start)
+            for index, start in enumerate(starts)
+            if start <= last and starts[index + 1 : index + 2] != [start]
+        ]
 
     def status(self, view: int, seqno: int) -> Status:
         """Return Unknown, Pending, Committed or Invalid; the last two are final."""
@@ -181,7 +188,7 @@ class Replica:
 
     @property
     def _last_in_consensus(self) -> int:
-        return self.raft.last_seqno
+        return self.raft.last
 
     # -- once per loop turn ------------------------------------------------------------
 
@@ -264,7 +271,7 @@ class Replica:
         self.raft.tick(elapsed_ms)
         self._outputs.take()
 
-    def receive(self, sender: str, message: Message) -> None:
+    def receive(self, sender: NodeId, message: Message) -> None:
         """Handle one message of a peer."""
         self.raft.step(sender, message)
         self._outputs.take()
@@ -291,8 +298,8 @@ class Replica:
         """Stop taking writes."""
         self.view = view
         self.is_primary = False
-        if self.store.version > self.raft.last_seqno:
-            self.roll_back(self.raft.last_seqno)
+        if self.store.version > self.raft.last:
+            self.roll_back(self.raft.last)
 
     def roll_back(self, seqno: int) -> None:
         """Forget everything above ``seqno``, which is at least the committed seqno."""

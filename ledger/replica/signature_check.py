@@ -4,9 +4,8 @@ Exactly the three signature tables; a signer that the nodes table knows and does
 Pending; both signatures over the root of this node's own tree.
 """
 
-import msgspec
-
 from ledger.base.errors import FormatError, VerificationError
+from ledger.base.ids import TxId
 from ledger.codec import canonical
 from ledger.codec.entry import Entry
 from ledger.codec.tables import SINGLETON_KEY
@@ -48,7 +47,8 @@ def check_signature_transaction(entry: Entry, changes: Changes, root: bytes, sto
         raise VerificationError(f"got signed root {info.root}, want {root.hex()}")
     tx = store.begin()
     _check_node_signature(info, root, tx)
-    _check_cose_signature(_singleton(changes, COSE_SIGNATURES.name), root, tx)
+    cose = _singleton(changes, COSE_SIGNATURES.name)
+    _check_cose_signature(cose, root, TxId(entry.view, entry.seqno), tx)
 
 
 def _singleton(changes: Changes, name: str) -> bytes:
@@ -65,13 +65,14 @@ def _check_node_signature(info: SignatureInfo, root: bytes, tx: Tx) -> None:
     pem = tx.table(NODES_ENDORSED_CERTIFICATES).get(info.node)
     if pem is None:
         raise VerificationError(f"node {info.node} has no endorsed certificate")
-    Certificate.parse(pem.encode()).public_key.verify_digest(canonical.b64decode(info.sig), root)
+    Certificate.parse(pem).public_key.verify_digest(canonical.b64decode(info.sig), root)
 
 
-def _check_cose_signature(value: bytes, root: bytes, tx: Tx) -> None:
+def _check_cose_signature(value: bytes, root: bytes, tx_id: TxId, tx: Tx) -> None:
     service = tx.singleton(SERVICE_INFO).get()
     if service is None:
         raise VerificationError("the service has no certificate before this signature")
-    message = canonical.b64decode(msgspec.json.decode(value, type=str))
-    public_key = Certificate.parse(service.cert.encode()).public_key
-    cose_ledger.verify_root(message, public_key, root)
+    message = canonical.b64decode(COSE_SIGNATURES.value.decode(value))
+    public_key = Certificate.parse(service.cert).public_key
+    signature = cose_ledger.parse_root_signature(message)
+    cose_ledger.verify_root_signature(signature, public_key, root, tx_id)

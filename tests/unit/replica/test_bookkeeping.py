@@ -1,5 +1,7 @@
 """Small parts of the replica: chunk ends, signature index, sealers, waiters."""
 
+from functools import partial
+
 import pytest
 
 from ledger.base.ids import TxId
@@ -79,8 +81,12 @@ def test_sealers_answer_by_seqno_and_forget_rolled_back_secrets() -> None:
 def test_waiters_are_told_once_and_in_order() -> None:
     waiters = CommitWaiters()
     told: list[tuple[str, str]] = []
+
+    def tell(name: str, status: str) -> None:
+        told.append((name, status))
+
     for name, tx_id in {"b": TxId(2, 7), "a": TxId(2, 5), "c": TxId(3, 7), "d": TxId(3, 9)}.items():
-        waiters.add(tx_id, lambda status, name=name: told.append((name, status)))
+        waiters.add(tx_id, partial(tell, name))
     waiters.release(7, lambda seqno: 2 if seqno < 6 else 3)
     assert told == [("a", "Committed"), ("b", "Invalid"), ("c", "Committed")]
     waiters.release(8, lambda _: 3)

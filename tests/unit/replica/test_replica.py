@@ -1,0 +1,166 @@
+"""One replica: what gets which ID, when it is signed, when it commits, what is held back."""
+
+from itertools import pairwise
+
+from ledger.base.ids import TxId
+from ledger.codec.entry import FLAG_CHUNK_AFTER, parse_entry
+from ledger.codec.writeset import decode
+from ledger.crypto.sealing import leaf_of
+from ledger.merkle.tree import MerkleTree
+from ledger.replica.cadence import SigningSettings
+from ledger.replica.settings import ReplicaSettings
+from ledger.tables.internal import SIGNATURES, TREE
+from ledger.tables.nodes import NODES_INFO
+from tests.unit.replica.harness import RECORDS, SECRET, Service, TestNode
+
+
+def _started(settings: ReplicaSettings | None = None) -> TestNode:
+    node = TestNode(Service(), settings)
+    node.start()
+    return node
+
+
+def _entries(node: TestNode) -> list[bytes]:
+    data = b"".join(node.ledger)
+    entries, offset = [], 0
+    while offset < len(data):
+        entry = parse_entry(data, offset)
+        entries.append(entry.data)
+        offset += entry.size
+    return entries
+
+
+def test_genesis_is_2_1_and_its_signature_commits_it() -> None:
+    node = _started()
+    assert node.commits == [TxId(2, 2)]
+    assert node.replica.status(2, 1) == "Committed"
+    assert node.replica.status(2, 3) == "Unknown"
+    assert node.replica.status(1, 1) == "Invalid"
+    assert node.replica.view_history() == [TxId(2, 1)]
+
+
+def test_a_write_is_pending_until_its_signature_is_on_disk() -> None:
+    node = _started()
+    tx_id = node.write("k", "v")
+    assert tx_id == TxId(2, 3)
+    node.clock.ms += 20
+    node.turn(persist=False)
+    node.turn(persist=False)
+    assert node.replica.status(*tx_id) == "Pending"
+    node.replica.persisted(4)
+    node.turn()
+    assert node.replica.status(*tx_id) == "Committed"
+    assert node.replica.commit_id == TxId(2, 4)
+
+
+def test_entries_behind_an_outstanding_signature_are_held() -> None:
+    node = _started()
+    node.write("a", "1")
+    node.clock.ms += 20
+    node.turn(sign=False)
+    written = len(_entries(node))
+    late = node.write("b", "2")
+    assert late == TxId(2, 5), "seqno 4 is reserved for the signature"
+    node.turn(sign=False)
+    assert len(_entries(node)) == written, "nothing leaves before the signature"
+    assert node.replica.status(*late) == "Pending"
+    node.finish_signature()
+    node.settle()
+    seqnos = [parse_entry(entry).seqno for entry in _entries(node)]
+    assert seqnos == list(range(1, 7))
+
+
+def test_every_signature_signs_the_root_of_all_leaves_before_it() -> None:
+    node = _started()
+    for number in range(40):
+        node.write(f"k{number}", "v")
+        node.clock.ms += 3
+        node.turn(sign=number % 3 > 0)
+        if node.signing:
+            node.write("held", str(number))
+            node.finish_signature()
+    node.settle()
+    tree = MerkleTree()
+    signatures = 0
+    for data in _entries(node):
+        maps = decode(parse_entry(data).public_maps)
+        if SIGNATURES.name in maps:
+            info = SIGNATURES.value.decode(maps[SIGNATURES.name][bytes(8)] or b"")
+            assert info.root == tree.root().hex()
+            value = maps[TREE.name][bytes(8)] or b""
+            assert MerkleTree.deserialise(value).root() == tree.root()
+            signatures += 1
+        tree.append(leaf_of(data))
+    assert signatures > 5
+    assert tree.root() == node.replica.tree.root()
+
+
+def test_the_store_reads_the_filled_signature() -> None:
+    node = _started()
+    info = node.replica.begin().singleton(SIGNATURES).get()
+    assert info is not None
+    assert info.seqno == 2
+    assert node.replica.begin().singleton(SIGNATURES).version() == 2
+
+
+def test_a_conflict_gives_no_id_and_no_entry() -> None:
+    node = _started()
+    node.write("k", "0")
+    tx = node.replica.begin()
+    value = tx.table(RECORDS).get("k")
+    tx.table(RECORDS).put("k", f"{value}1")
+    node.write("k", "other")
+    before = node.replica.store.version
+    assert node.replica.commit(tx, None) is None
+    assert node.replica.store.version == before
+
+
+def test_a_chunk_ends_at_a_signature_once_it_is_large_enough() -> None:
+    node = _started(ReplicaSettings(chunk_size=1000))
+    for number in range(10):
+        node.write(f"k{number}", "v" * 300)
+        node.settle()
+    flags = {e.seqno: e.flags for e in map(parse_entry, _entries(node)) if e.flags}
+    assert len(flags) >= 2
+    assert set(flags.values()) == {FLAG_CHUNK_AFTER}
+    assert all(node.replica.signatures.is_signature(seqno) for seqno in flags)
+
+
+def test_load_does_not_wait_for_every_signature() -> None:
+    node = _started(ReplicaSettings(SigningSettings(tx_count=50)))
+    for number in range(200):
+        node.write(f"k{number}", "v")
+        node.turn()
+    signed = [seqno for seqno in range(3, 205) if node.replica.signatures.is_signature(seqno)]
+    assert len(signed) >= 3
+    assert all(after - before <= 52 for before, after in pairwise(signed))
+
+
+def test_decisions_are_told_once() -> None:
+    node = _started()
+    told: list[str] = []
+    node.replica.on_decided(TxId(2, 1), told.append)
+    assert told == ["Committed"]
+    tx_id = node.write("k", "v")
+    node.replica.on_decided(tx_id, told.append)
+    assert told == ["Committed"]
+    node.settle()
+    assert told == ["Committed", "Committed"]
+
+
+def test_private_values_are_sealed_and_open_with_the_secret() -> None:
+    node = _started()
+    node.write("key", "very secret")
+    node.settle()
+    data = next(e for e in _entries(node) if parse_entry(e).seqno == 3)
+    assert b"very secret" not in data
+    assert node.replica.sealers.at(3).open(parse_entry(data)) == {
+        "records": {b"key": b"very secret"}
+    }
+    assert SECRET not in b"".join(node.ledger)
+
+
+def test_the_first_node_is_its_configuration() -> None:
+    node = _started()
+    assert node.replica.raft.status().configs == [(1, {node.id})]
+    assert node.replica.begin().table(NODES_INFO).get(node.id) is not None
