@@ -1,0 +1,157 @@
+"""Deciding a proposal: run the ballots, let the constitution resolve, apply what was accepted.
+
+All of it happens in the transaction of the message that caused it. ``apply`` writes behind a
+savepoint: when it fails its writes are dropped, and the proposal is Failed with the reason. A
+ballot that fails is no vote, and its reason is kept. When scripts cannot be run at all nothing
+was decided: the request fails and may be sent again.
+"""
+
+from collections.abc import Generator
+from typing import Any
+
+import msgspec
+
+from governance.limits import limits_in_force
+from governance.parts import GovernanceParts
+from governance.proposal_store import RESOLUTIONS, archive_closed
+from governance.script_access import Phase
+from governance.script_host import ScriptHost
+from governance.scripting import (
+    FailureKind,
+    RunScript,
+    ScriptCall,
+    ScriptFailure,
+    ScriptOutcome,
+)
+from governance.signed import signed_request
+from ledger.endpoints.context import CallContext
+from ledger.endpoints.endpoint import Suspension
+from ledger.endpoints.errors import Code, HttpError
+from ledger.tables.members import PROPOSALS_INFO, Failure, ProposalInfo, ProposalState
+from ledger.tables.service import CONSTITUTION
+
+
+class Decision:
+    """Runs the scripts that one message about one proposal calls for.
+
+    Attributes:
+        proposal: The parsed proposal.
+    """
+
+    __slots__ = ("_created_at", "_ctx", "_limits", "_owner", "_parts", "proposal")
+
+    def __init__(self, parts: GovernanceParts, ctx: CallContext, proposal: object) -> None:
+        request = signed_request(ctx)
+        self._parts = parts
+        self._ctx = ctx
+        self._owner = request.member
+        self._created_at = request.created_at
+        self._limits = limits_in_force(ctx.tx)
+        self.proposal = proposal
+
+    def validate(self) -> Generator[Suspension, Any, ScriptOutcome]:
+        """Let the constitution look at the proposal; it refuses with ``fail()``."""
+        return (yield from self._constitution("validate", Phase.VALIDATE, self.proposal))
+
+    def decide(
+        self, proposal_id: str, info: ProposalInfo
+    ) -> Generator[Suspension, Any, ProposalInfo]:
+        """Evaluate an Open proposal and write what became of it.
+
+        Returns:
+            What the table holds now.
+        """
+        votes, vote_failures = yield from self._votes(info)
+        info = msgspec.structs.replace(info, vote_failures=vote_failures or None)
+        outcome = yield from self._constitution(
+            "resolve",
+            Phase.RESOLVE,
+            self.proposal,
+            info.proposer_id,
+            [{"member_id": member_id, "vote": vote} for member_id, vote in votes.items()],
+            proposal_id,
+        )
+        state, failure = _resolution(outcome)
+        if state is ProposalState.OPEN:
+            return self._write(proposal_id, info)
+        archive_closed(self._ctx.tx, but=proposal_id)
+        info = msgspec.structs.replace(info, state=state, final_votes=votes, failure=failure)
+        if state is not ProposalState.ACCEPTED:
+            return self._write(proposal_id, info)
+        return (yield from self._apply(proposal_id, info))
+
+    def _apply(
+        self, proposal_id: str, info: ProposalInfo
+    ) -> Generator[Suspension, Any, ProposalInfo]:
+        tx = self._ctx.tx
+        self._write(proposal_id, info)
+        savepoint = tx.savepoint()
+        outcome = yield from self._constitution("apply", Phase.APPLY, self.proposal, proposal_id)
+        if outcome.failure is None:
+            return tx.table(PROPOSALS_INFO).get(proposal_id) or info
+        tx.restore(savepoint)
+        info = msgspec.structs.replace(
+            info, state=ProposalState.FAILED, failure=recorded_failure(outcome.failure)
+        )
+        return self._write(proposal_id, info)
+
+    def _votes(
+        self, info: ProposalInfo
+    ) -> Generator[Suspension, Any, tuple[dict[str, bool], dict[str, Failure]]]:
+        votes: dict[str, bool] = {}
+        failures: dict[str, Failure] = {}
+        for member_id, source in sorted(info.ballots.items()):
+            outcome = yield from self._run(
+                "ballot", source, "vote", Phase.BALLOT, self.proposal, info.proposer_id
+            )
+            if outcome.failure is None:
+                votes[member_id] = outcome.value is True
+            else:
+                failures[member_id] = recorded_failure(outcome.failure)
+        return votes, failures
+
+    def _constitution(
+        self, function: str, phase: Phase, *arguments: object
+    ) -> Generator[Suspension, Any, ScriptOutcome]:
+        source = self._ctx.tx.singleton(CONSTITUTION).get()
+        if source is None:
+            raise HttpError(500, Code.INTERNAL_ERROR, "The service has no constitution.")
+        return (yield from self._run("constitution", source, function, phase, *arguments))
+
+    def _run(
+        self, name: str, source: str, function: str, phase: Phase, *arguments: object
+    ) -> Generator[Suspension, Any, ScriptOutcome]:
+        call = ScriptCall(name, source, function, arguments, self._limits, self._owner)
+        operations = self._parts.operations if phase is Phase.APPLY else None
+        host = ScriptHost(self._ctx.tx, phase, self._created_at, operations)
+        outcome = yield RunScript(self._parts.runner, call, host)
+        assert isinstance(outcome, ScriptOutcome), "a runner reports how the script ended"
+        failure = outcome.failure
+        if failure is not None and failure.kind is FailureKind.UNAVAILABLE:
+            raise HttpError(
+                503, Code.INTERNAL_ERROR, f"Scripts cannot run now: {failure.reason}. Try again."
+            )
+        return outcome
+
+    def _write(self, proposal_id: str, info: ProposalInfo) -> ProposalInfo:
+        self._ctx.tx.table(PROPOSALS_INFO).put(proposal_id, info)
+        return info
+
+
+def recorded_failure(failure: ScriptFailure) -> Failure:
+    """Return a script's failure as the ledger keeps it."""
+    return Failure(reason=failure.reason, trace=failure.trace)
+
+
+def _resolution(outcome: ScriptOutcome) -> tuple[ProposalState, Failure | None]:
+    if outcome.failure is not None:
+        reason = f"Failed to resolve: {outcome.failure.reason}"
+        return ProposalState.FAILED, Failure(reason=reason, trace=outcome.failure.trace)
+    value = outcome.value
+    state = RESOLUTIONS.get(value) if isinstance(value, str) else None
+    if state is None:
+        wanted = ", ".join(RESOLUTIONS)
+        return ProposalState.FAILED, Failure(
+            reason=f"Failed to resolve: resolve answered {str(value)[:60]!r}, want {wanted}"
+        )
+    return state, None

@@ -1,0 +1,201 @@
+"""Runs one script in this process: Starlark, counted steps, bounded depth, no clock, no files.
+
+Steps, depth, source size and calls back are bounded here and are the same on every machine.
+Memory, and builtins that run long without a step (``"a" * n``, sorting, big integers), are not:
+whoever runs scripts of others does so in a process with limits of its own. Deep data
+(a million nested lists) can end this process.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import starlark
+
+from governance.script_api import PRELUDE, PRELUDE_NAME
+from governance.script_source import source_problem
+from governance.scripting import (
+    REASON_SIZE_MAX,
+    FailureKind,
+    HostCall,
+    HostError,
+    ScriptCall,
+    ScriptFailure,
+    ScriptLimits,
+    ScriptOutcome,
+)
+
+STEPS_PER_TICK = 1000
+"""The interpreter reports every so many loop iterations and calls."""
+
+CONSTITUTION_FUNCTIONS = ("validate", "resolve", "apply")
+"""What a constitution must define."""
+
+TRACE_LINES_MAX = 16
+"""Innermost lines of a trace that are kept; each call takes two."""
+
+_ERROR = re.compile(r"^error: ", re.MULTILINE)
+_PLACE = re.compile(r"^ +--> \S+:\d+:\d+$", re.MULTILINE)
+_FAIL = "fail: "
+_HOST_ERROR = "HostError: "
+_DEPTH_ERROR = "Starlark call stack overflow"
+
+_DIALECT = starlark.Dialect.standard()
+_GLOBALS = starlark.Globals.extended_by(
+    [starlark.LibraryExtension.StructType, starlark.LibraryExtension.Json]
+)
+
+
+class _LimitError(Exception):
+    """A deterministic limit was met; the text says which."""
+
+
+class _Meter:
+    """Counts steps and calls back of one run."""
+
+    __slots__ = ("_host", "_host_calls", "_limits", "exceeded", "steps")
+
+    def __init__(self, limits: ScriptLimits, host: HostCall) -> None:
+        self._limits = limits
+        self._host = host
+        self._host_calls = 0
+        self.steps = 0
+        self.exceeded: str | None = None
+
+    def tick(self) -> bool:
+        """Count a thousand steps; True stops the run."""
+        self.steps += STEPS_PER_TICK
+        if self.steps > self._limits.steps_max:
+            self.exceeded = f"the script took more than {self._limits.steps_max} steps"
+        return self.exceeded is not None
+
+    def call_host(self, name: object, arguments: object) -> Any:  # noqa: ANN401 - JSON of any shape
+        """Answer a call of the script to the node."""
+        self._host_calls += 1
+        if self._host_calls > self._limits.host_calls_max:
+            self.exceeded = (
+                f"the script made more than {self._limits.host_calls_max} calls to the node"
+            )
+        if self.tick():
+            raise _LimitError(self.exceeded)
+        if not isinstance(name, str) or not isinstance(arguments, list):
+            raise HostError("got a host call of another shape, want a name and a list")
+        if name == "script.constitution_problem":
+            return self._constitution_problem(arguments)
+        return self._host(name, arguments)
+
+    def options(self) -> starlark.EvalOptions:
+        return starlark.EvalOptions(
+            check_cancelled=self.tick, max_callstack_size=self._limits.call_depth_max
+        )
+
+    def _constitution_problem(self, arguments: list[Any]) -> str | None:
+        if len(arguments) != 1 or not isinstance(arguments[0], str):
+            raise HostError("got another argument, want the source of a constitution")
+        return constitution_problem(arguments[0], self._limits.source_bytes_max, self.options())
+
+
+def run(call: ScriptCall, host: HostCall) -> ScriptOutcome:
+    """Run a script to its end in this process.
+
+    Args:
+        call: What to run.
+        host: Answers the script's calls; may raise ``HostError`` and nothing else.
+    """
+    problem = source_problem(call.source, call.limits.source_bytes_max)
+    if problem is not None:
+        return ScriptOutcome(failure=ScriptFailure(FailureKind.LIMIT, problem))
+    meter = _Meter(call.limits, host)
+    try:
+        module = _load(call.name, call.source, meter.options(), meter.call_host).freeze()
+        result = module.call_with(meter.options(), call.function, *call.arguments)
+        return ScriptOutcome(value=result.value, steps=meter.steps)
+    except starlark.StarlarkError as error:
+        return ScriptOutcome(failure=_failure_of(str(error), meter), steps=meter.steps)
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = f"the script's values cannot be passed on: {error}"
+        failure = ScriptFailure(FailureKind.ERROR, reason[:REASON_SIZE_MAX])
+        return ScriptOutcome(failure=failure, steps=meter.steps)
+
+
+def constitution_problem(
+    source: str, size_max: int, options: starlark.EvalOptions | None = None
+) -> str | None:
+    """Say why a source is no constitution, or None: it must parse, load and define its functions.
+
+    Args:
+        source: Starlark source.
+        size_max: Largest allowed size, in bytes.
+        options: Limits of the evaluation; none when it is one's own file.
+    """
+    problem = source_problem(source, size_max)
+    if problem is not None:
+        return problem
+    options = options or starlark.EvalOptions()
+    try:
+        module = _load("constitution", source, options, _no_host)
+        for name in CONSTITUTION_FUNCTIONS:
+            kind = _evaluate(module, "check", f"type({name})", options)
+            if kind != "function":
+                return f"the constitution's {name} is of type {kind}, want a function"
+    except starlark.StarlarkError as error:
+        return f"the constitution does not load: {_reason_of(str(error))}"
+    return None
+
+
+def _no_host(name: object, arguments: object) -> Any:  # noqa: ANN401, ARG001 - same shape as the real one
+    raise HostError("a constitution makes no calls to the node while it loads")
+
+
+def _load(
+    name: str,
+    source: str,
+    options: starlark.EvalOptions,
+    host: Callable[[object, object], Any],
+) -> starlark.Module:
+    """Evaluate prelude and source in a fresh module."""
+    module = starlark.Module()
+    module.add_callable("_host", host)
+    _evaluate(module, PRELUDE_NAME, PRELUDE, options)
+    _evaluate(module, name, source, options)
+    return module
+
+
+def _evaluate(
+    module: starlark.Module, name: str, source: str, options: starlark.EvalOptions
+) -> object:
+    """Evaluate a source; the answer is the value of its last expression."""
+    tree = starlark.parse(name, source, _DIALECT)
+    return starlark.eval_with(options, module, tree, _GLOBALS).value
+
+
+def _failure_of(text: str, meter: _Meter) -> ScriptFailure:
+    reason, trace = _reason_of(text), _trace_of(text)
+    if meter.exceeded is not None:
+        return ScriptFailure(FailureKind.LIMIT, meter.exceeded, trace)
+    if reason.startswith(_DEPTH_ERROR):
+        return ScriptFailure(FailureKind.LIMIT, "the script's calls nest too deep", trace)
+    if reason.startswith(_FAIL):
+        return ScriptFailure(FailureKind.REFUSED, reason.removeprefix(_FAIL), trace)
+    return ScriptFailure(FailureKind.ERROR, reason.removeprefix(_HOST_ERROR), trace)
+
+
+def _reason_of(text: str) -> str:
+    """Return what the interpreter's message says went wrong, without places."""
+    begin = _ERROR.search(text)
+    body = text if begin is None else text[begin.end() :]
+    places = list(_PLACE.finditer(body))
+    if places:
+        body = body[: places[-1].start()]
+    return body.strip()[:REASON_SIZE_MAX]
+
+
+def _trace_of(text: str) -> str | None:
+    """Return the calls that led to the error, outermost first, each with its line of source."""
+    begin = _ERROR.search(text)
+    places = list(_PLACE.finditer(text))
+    calls = text[: begin.start()] if begin is not None else ""
+    lines = [line for line in calls.split("\n")[2:] if line]
+    if places:
+        lines.append(places[-1].group())
+    return "\n".join(lines[-TRACE_LINES_MAX:])[-REASON_SIZE_MAX:] or None

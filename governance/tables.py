@@ -1,0 +1,16 @@
+"""Tables of governance that CCF does not have: archive of closed proposals, script limits.
+
+They carry the prefix ``public:quorate.gov.``, because CCF's auditors refuse names under
+``public:ccf.`` that they do not know.
+"""
+
+from governance.scripting import ScriptLimits
+from ledger.codec.tables import BYTES, STR, Singleton, Table
+from ledger.tables.members import ProposalInfo
+
+ARCHIVED_PROPOSALS = Table("public:quorate.gov.archived_proposals", STR, BYTES)
+"""Proposal ID → proposal as submitted, once CCF's table has let go of it."""
+ARCHIVED_PROPOSALS_INFO = Table("public:quorate.gov.archived_proposals_info", STR, ProposalInfo)
+"""Proposal ID → final state, ballots and reasons."""
+SCRIPT_LIMITS = Singleton("public:quorate.gov.script_limits", ScriptLimits)
+"""Limits of scripts that members set; the defaults when absent."""
