@@ -10,7 +10,7 @@ from heapq import merge
 from ledger.base.errors import MisuseError
 from ledger.codec.writeset import Changes
 from ledger.kv.point import MapPast, Point
-from ledger.kv.state import STAMP_SIZE, MapState, version_of_record
+from ledger.kv.state import STAMP_SIZE, MapState, Record, version_of_record
 from ledger.kv.view import keys_at, record_at, size_at, unordered_keys_at
 
 
@@ -225,13 +225,23 @@ class MapHandle:
 
     # For Tx only: the conflict check, and savepoints.
 
-    def reads_any(self, past: MapPast) -> bool:
-        """Say whether a key that was read is among those that changed."""
-        if self._reads is not None and not self._reads.isdisjoint(past.records):
-            return True
-        if self._ranges is None:
-            return False
-        return any(past.touches(read.begin, read.end) for read in self._ranges)
+    def was_overtaken(self, past: MapPast, newest: dict[bytes, Record]) -> bool:
+        """Say whether something that was read has changed.
+
+        Args:
+            past: Where the map at the transaction's point differs from the newest version.
+            newest: The map's records at the newest version.
+        """
+        then = past.records
+        if self._reads is not None:
+            for key in self._reads.intersection(then):
+                if then[key] != newest.get(key):
+                    return True
+        for read in self._ranges or ():
+            for key in past.changed(read.begin, read.end):
+                if then[key] != newest.get(key):
+                    return True
+        return False
 
     def forget_writes(self) -> None:
         """Look the writes up in the transaction's changes again, which were replaced."""

@@ -18,7 +18,8 @@ class MapPast:
 
     Attributes:
         version: The map's version at the point.
-        records: Key to record at the point (None: absent), for the keys changed since.
+        records: Key to record at the point (None: absent), for the keys written since. A key that
+            was written and rolled back may be here too, with what it now has again.
     """
 
     __slots__ = ("_sorted", "records", "version")
@@ -27,10 +28,6 @@ class MapPast:
         self.version = version
         self.records: dict[bytes, Record | None] = {}
         self._sorted: list[bytes] | None = None
-
-    def touches(self, begin: bytes, end: bytes | None) -> bool:
-        """Say whether a key in ``[begin, end)`` changed."""
-        return bool(self.changed(begin, end))
 
     def changed(self, begin: bytes, end: bytes | None) -> list[bytes]:
         """Return the changed keys in ``[begin, end)``, ascending."""
@@ -66,6 +63,12 @@ class Point:
         self.undo: Past = {}
         self.dropped = False
         self.known: Past | None = None
+
+    def become_newest(self) -> None:
+        """Forget what followed, because it was rolled back."""
+        self.next = None
+        self.undo = {}
+        self.known = None
 
     def past(self) -> Past:
         """Return what the maps held at this point, where they differ from now.

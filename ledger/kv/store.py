@@ -181,7 +181,7 @@ class Store:
     def rollback(self, seqno: int) -> None:
         """Return to an earlier version. Costs what was changed since it.
 
-        Transactions that began later than ``seqno`` keep their snapshots and cannot commit.
+        Transactions that began at later versions keep their snapshots and cannot commit.
 
         Args:
             seqno: In ``[committed, version]``.
@@ -200,14 +200,12 @@ class Store:
             add_later(undo, self._window[index].undo)
         for _ in range(self.version - seqno):
             self._window.pop().dropped = True
-        self._window.pop()
         redo = {name: self._restore(self._maps[name], step) for name, step in undo.items()}
-        # Readers of the old points come to the new head through what the rollback overwrote; the
-        # kept version gets a fresh point, because the old one is their past.
+        # Readers of the dropped versions come to the kept one through what the rollback overwrote.
         self._head.undo = redo
-        self._head.next = Point(seqno)
-        self._head = self._head.next
-        self._window.append(self._head)
+        self._head.next = kept = self._window[-1]
+        kept.become_newest()
+        self._head = kept
         self.version = seqno
 
     def compact(self, seqno: int) -> None:

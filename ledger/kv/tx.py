@@ -95,7 +95,7 @@ class Tx:
         past = self.point.past()
         for name, handle in self._handles.items():
             changed = past.get(name)
-            if changed is not None and handle.reads_any(changed):
+            if changed is not None and handle.was_overtaken(changed, self._maps[name].records):
                 return name
         return None
 

@@ -1,11 +1,11 @@
 """The store against plain dicts: transactions that interleave, rollback, compaction, ranges."""
 
 import os
-from collections.abc import Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -14,13 +14,18 @@ from hypothesis.stateful import (
     invariant,
     multiple,
     rule,
+    run_state_machine_as_test,
 )
+from typing_extensions import override
 
 from ledger.kv import order
 from ledger.kv.state import STAMP_SIZE, version_of_record
 from ledger.kv.store import Conflict, Store
 from ledger.kv.tx import Savepoint, Tx
 from tests.reference.kv_reference import ReferenceStore, ReferenceTx
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAPS = ("records", "public:log", "other")
 names = st.sampled_from(MAPS)
@@ -45,7 +50,7 @@ class Pair:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    open = Bundle("open")
+    running = Bundle("open")
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,35 +59,42 @@ class StoreMachine(RuleBasedStateMachine):
 
     # Transactions.
 
-    @rule(target=open)
+    @rule(target=running)
     def begin(self) -> Pair:
         return Pair(self.store.begin(), self.reference.begin())
 
-    @rule(target=open)
+    @rule(target=running)
     def begin_committed(self) -> Pair:
         return Pair(self.store.begin_committed(), self.reference.begin_committed())
 
-    @rule(pair=open, name=names, key=keys)
+    @rule(pair=running, name=names, key=keys)
     def get(self, pair: Pair, name: str, key: bytes) -> None:
         assert pair.tx.map(name).get(key) == pair.reference.get(name, key)
 
-    @rule(pair=open, name=names, key=keys)
+    @rule(pair=running, name=names, key=keys)
     def has(self, pair: Pair, name: str, key: bytes) -> None:
         assert pair.tx.map(name).has(key) == (pair.reference.get(name, key) is not None)
 
-    @rule(pair=open, name=names, key=keys)
+    @rule(pair=running, name=names, key=keys)
     def version_of(self, pair: Pair, name: str, key: bytes) -> None:
         assert pair.tx.map(name).version_of(key) == pair.reference.version_of(name, key)
 
-    @rule(pair=open, name=names, key=keys)
+    @rule(pair=running, name=names, key=keys)
     def get_committed(self, pair: Pair, name: str, key: bytes) -> None:
         assert pair.tx.map(name).get_committed(key) == pair.reference.get_committed(name, key)
 
-    @rule(pair=open, name=names)
+    @rule(pair=running, name=names)
     def size(self, pair: Pair, name: str) -> None:
         assert pair.tx.map(name).size() == pair.reference.size(name)
 
-    @rule(pair=open, name=names, begin=keys, end=ends, reverse=st.booleans(), limit=st.integers(0, 9))
+    @rule(
+        pair=running,
+        name=names,
+        begin=keys,
+        end=ends,
+        reverse=st.booleans(),
+        limit=st.integers(0, 9),
+    )
     def items(
         self, pair: Pair, name: str, begin: bytes, end: bytes | None, reverse: bool, limit: int
     ) -> None:
@@ -90,7 +102,7 @@ class StoreMachine(RuleBasedStateMachine):
         expected = pair.reference.items(name, begin, end, reverse=reverse, limit=limit)
         assert list(islice(walk, limit)) == expected
 
-    @rule(pair=open, name=names, prefix=keys, reverse=st.booleans())
+    @rule(pair=running, name=names, prefix=keys, reverse=st.booleans())
     def prefix(self, pair: Pair, name: str, prefix: bytes, reverse: bool) -> None:
         found = list(pair.tx.map(name).prefix(prefix, reverse=reverse))
         visible = pair.reference.visible(name)
@@ -98,7 +110,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert found == (expected[::-1] if reverse else expected)
         pair.reference.reads.append(lambda n, k: n == name and k.startswith(prefix))
 
-    @rule(pair=open, name=names, reverse=st.booleans())
+    @rule(pair=running, name=names, reverse=st.booleans())
     def start_walk(self, pair: Pair, name: str, reverse: bool) -> None:
         """An iterator that stays open while everything else goes on; it reads the whole map."""
         expected = pair.reference.items(name, b"", None, reverse=reverse, limit=1 << 20)
@@ -107,43 +119,43 @@ class StoreMachine(RuleBasedStateMachine):
             assert next(walk) == expected[0]
         pair.walks.append((walk, expected[1:]))
 
-    @rule(pair=open)
+    @rule(pair=running)
     def finish_walks(self, pair: Pair) -> None:
         for walk, expected in pair.walks:
             assert list(walk) == expected
         pair.walks.clear()
 
-    @rule(pair=open, name=names, key=keys, value=values)
+    @rule(pair=running, name=names, key=keys, value=values)
     def put(self, pair: Pair, name: str, key: bytes, value: bytes) -> None:
         if not pair.tx.read_only:
             pair.tx.map(name).put(key, value)
             pair.reference.own(name)[key] = value
 
-    @rule(pair=open, name=names, key=keys)
+    @rule(pair=running, name=names, key=keys)
     def remove(self, pair: Pair, name: str, key: bytes) -> None:
         if not pair.tx.read_only:
             pair.tx.map(name).remove(key)
             pair.reference.own(name)[key] = None
 
-    @rule(pair=open, name=names)
+    @rule(pair=running, name=names)
     def clear(self, pair: Pair, name: str) -> None:
         if not pair.tx.read_only:
             pair.tx.map(name).clear()
             pair.reference.clear(name)
 
-    @rule(pair=open)
+    @rule(pair=running)
     def save(self, pair: Pair) -> None:
         copy = {name: dict(writes) for name, writes in pair.reference.writes.items()}
         pair.savepoints.append((pair.tx.savepoint(), copy))
 
-    @rule(pair=open, choice=st.integers(0, 3))
+    @rule(pair=running, choice=st.integers(0, 3))
     def restore(self, pair: Pair, choice: int) -> None:
         if pair.savepoints:
             savepoint, writes = pair.savepoints[choice % len(pair.savepoints)]
             pair.tx.restore(savepoint)
             pair.reference.writes = {name: dict(own) for name, own in writes.items()}
 
-    @rule(pair=consumes(open))
+    @rule(pair=consumes(running))
     def commit(self, pair: Pair) -> None:
         self.finish_walks(pair)
         assert self.store.check(pair.tx) is not self.reference.conflicts(pair.reference)
@@ -159,7 +171,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert outcome is pair.tx.changes
         self.reference.apply(expected)
 
-    @rule(target=open, pair=consumes(open), drop=st.booleans())
+    @rule(target=running, pair=consumes(running), drop=st.booleans())
     def check(self, pair: Pair, drop: bool) -> object:
         self.finish_walks(pair)
         assert self.store.check(pair.tx) is not self.reference.conflicts(pair.reference)
@@ -212,6 +224,7 @@ class StoreMachine(RuleBasedStateMachine):
             split = {k: (version_of_record(r), r[STAMP_SIZE:]) for k, r in records.items()}
             assert split == version.state.get(name, {})
 
+    @override
     def teardown(self) -> None:
         self.same_state(self.store, self.store.committed, committed=True)
         self.store.compact(self.store.version)
@@ -221,10 +234,8 @@ class StoreMachine(RuleBasedStateMachine):
 EXAMPLES = int(os.environ.get("QUORATE_KV_EXAMPLES", "100"))
 
 
-class TestStoreMachine(StoreMachine.TestCase):  # type: ignore[misc, name-defined]
-    settings = settings(
-        max_examples=EXAMPLES,
-        stateful_step_count=50,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
+def test_store_machine() -> None:
+    run_state_machine_as_test(
+        StoreMachine,
+        settings=settings(max_examples=EXAMPLES, stateful_step_count=50, deadline=None),
     )

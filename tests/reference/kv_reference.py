@@ -1,4 +1,4 @@
-"""The store as slow plain dicts: every version is a full copy, every conflict is looked up in a log.
+"""The store as slow plain dicts: every version is a full copy; a read that now differs conflicts.
 
 Says what ``ledger.kv`` should do, in the shortest way; knows nothing of points, undo or order.
 """
@@ -10,28 +10,24 @@ from ledger.codec.writeset import Changes
 
 State = dict[str, dict[bytes, tuple[int, bytes]]]
 """Map name to key to (seqno of the write, value)."""
-Touched = set[tuple[str, bytes]]
 
 
 @dataclass
 class Version:
-    """One version: everything in the store, the last write of each map, and what came before."""
+    """One version: everything in the store, and the last write of each map."""
 
     seqno: int
     state: State
     map_versions: dict[str, int]
-    touched: Touched
-    events_before: int
     dropped: bool = False
 
 
 @dataclass
 class ReferenceTx:
-    """A transaction: the version it began at, how much had happened, what it read and wrote."""
+    """A transaction: the version it began at, what it read and wrote."""
 
     version: Version
     committed: Version
-    events_before: int
     writes: Changes = field(default_factory=dict)
     reads: list[Callable[[str, bytes], bool]] = field(default_factory=list)
 
@@ -105,8 +101,7 @@ class ReferenceStore:
     """Full copies of every version since the committed one."""
 
     def __init__(self) -> None:
-        self.versions = [Version(0, {}, {}, set(), 0)]
-        self.events: list[Touched] = []
+        self.versions = [Version(0, {}, {})]
 
     @property
     def newest(self) -> Version:
@@ -117,18 +112,20 @@ class ReferenceStore:
         return self.versions[0]
 
     def begin(self) -> ReferenceTx:
-        return ReferenceTx(self.newest, self.committed, len(self.events))
+        return ReferenceTx(self.newest, self.committed)
 
     def begin_committed(self) -> ReferenceTx:
-        return ReferenceTx(self.committed, self.committed, self.committed.events_before)
+        return ReferenceTx(self.committed, self.committed)
 
     def conflicts(self, tx: ReferenceTx) -> bool:
         if tx.version.dropped:
             return True
+        then, now = tx.version.state, self.newest.state
         return any(
             read(name, key)
-            for touched in self.events[tx.events_before :]
-            for name, key in touched
+            for name in {*then, *now}
+            for key in {*then.get(name, {}), *now.get(name, {})}
+            if then.get(name, {}).get(key) != now.get(name, {}).get(key)
             for read in tx.reads
         )
 
@@ -136,26 +133,20 @@ class ReferenceStore:
         seqno = self.newest.seqno + 1
         state = {name: dict(records) for name, records in self.newest.state.items()}
         map_versions = dict(self.newest.map_versions)
-        touched: Touched = set()
         for name, writes in changes.items():
             records = state.setdefault(name, {})
             for key, value in writes.items():
                 map_versions[name] = seqno
                 if value is not None:
                     records[key] = (seqno, value)
-                    touched.add((name, key))
-                elif records.pop(key, None) is not None:
-                    touched.add((name, key))
-        self.events.append(touched)
-        self.versions.append(Version(seqno, state, map_versions, touched, len(self.events)))
+                else:
+                    records.pop(key, None)
+        self.versions.append(Version(seqno, state, map_versions))
 
     def rollback(self, seqno: int) -> None:
-        undone: Touched = set()
         while self.newest.seqno > seqno:
             self.newest.dropped = True
-            undone |= self.versions.pop().touched
-        self.events.append(undone)
-        self.newest.events_before = len(self.events)
+            self.versions.pop()
 
     def compact(self, seqno: int) -> None:
         while self.committed.seqno < seqno:
