@@ -1,0 +1,71 @@
+"""One authenticated connection between two nodes: bytes in, frames out, and back.
+
+Pure: the wire is whoever carries the bytes. A connection has one direction: who dialled, speaks.
+"""
+
+from collections.abc import Callable, Sequence
+
+from ledger.base.errors import FormatError, VerificationError
+from ledger.base.ids import NodeId
+from ledger.boundary.frames import FrameDecoder, encode
+from ledger.crypto.certificate import Certificate
+from ledger.enclave.tls_types import TlsSession
+from ledger.replica.peer_messages import FROM_PEER, PeerMessage
+
+FrameHandler = Callable[[NodeId, PeerMessage, memoryview], None]
+
+
+class PeerLine:
+    """A TLS session between nodes.
+
+    Attributes:
+        peer: ID of the node at the other end, from its certificate; None during the handshake.
+    """
+
+    __slots__ = ("_decoder", "_tls", "_waiting", "peer")
+
+    def __init__(self, tls: TlsSession) -> None:
+        self._tls = tls
+        self._decoder = FrameDecoder(FROM_PEER)
+        self._waiting: list[bytes] = []
+        self.peer: NodeId | None = None
+
+    def receive(self, data: bytes) -> list[tuple[PeerMessage, memoryview]]:
+        """Take bytes from the wire and return the frames they completed.
+
+        Raises:
+            FormatError: a frame is malformed.
+            VerificationError: the handshake failed, or the peer ended the session.
+        """
+        plaintext = self._tls.feed(data)
+        if self._tls.failure is not None:
+            raise VerificationError(f"TLS between nodes failed: {self._tls.failure}")
+        if self.peer is None and self._tls.established:
+            self._established()
+        if self._tls.ended:
+            raise VerificationError("the peer ended the session")
+        return list(self._decoder.feed(plaintext)) if plaintext else []
+
+    def _established(self) -> None:
+        der = self._tls.peer_certificate()
+        if der is None:
+            raise VerificationError("the peer showed no certificate")
+        try:
+            self.peer = NodeId(Certificate.parse(der).public_key.id)
+        except FormatError as error:
+            raise VerificationError(f"the peer's certificate does not parse: {error}") from error
+        waiting, self._waiting = self._waiting, []
+        for piece in waiting:
+            self._tls.send(piece)
+
+    def send(self, message: PeerMessage, tail: Sequence[bytes]) -> None:
+        """Queue a frame; before the handshake is done it waits here."""
+        data = b"".join(encode(message, tail))
+        if self.peer is None:
+            self._waiting.append(data)
+        else:
+            self._tls.send(data)
+
+    def output(self) -> bytes:
+        """Return and forget the bytes for the wire."""
+        return self._tls.output()

@@ -1,0 +1,335 @@
+"""The other nodes: who is dialled when, which messages wait, who may speak to us.
+
+Every node dials every peer and speaks on the connection it dialled; what it hears comes in on the
+connections that others dialled. A broken connection is dialled again with jittered backoff. A
+message that cannot be sent soon is dropped: consensus is built for loss.
+
+A peer may speak when the nodes table lists it as Trusted, or as Retired and not yet
+``retired_committed``; a joiner whose table is empty hears only the peers it was told of when it
+joined.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from ledger.base.errors import FormatError, VerificationError
+from ledger.base.ids import NodeId
+from ledger.codec.entry import parse_entry
+from ledger.consensus.messages import AppendEntries, Message, bind
+from ledger.consensus.types import Entry, Jitter
+from ledger.enclave.peer_line import PeerLine
+from ledger.enclave.runtime import EntriesDone
+from ledger.enclave.tls_types import ClientContext, ServerContext
+from ledger.replica.peer_messages import PeerMessage, from_wire, to_wire
+
+QUEUED_MESSAGES_MAX = 512
+"""Messages that wait for a connection or for entries from disk; older ones are dropped."""
+BUFFERED_SIZE_MAX = 64 << 20
+"""Bytes a slow connection may hold back before messages to it are dropped."""
+BATCH_SIZE_MAX = 256 << 10
+"""Entries read back from disk travel in messages of about this size."""
+BACKOFF_FIRST_MS = 50
+BACKOFF_LAST_MS = 2000
+
+
+class Wire(Protocol):
+    """One connected socket."""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes."""
+        ...
+
+    def buffered(self) -> int:
+        """Return how many queued bytes the socket has not taken yet."""
+        ...
+
+    def close(self) -> None:
+        """End the connection; ``lost`` of its handler is called later."""
+        ...
+
+
+class WireHandler(Protocol):
+    """What a wire tells."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes came in."""
+        ...
+
+    def lost(self, reason: str) -> None:
+        """The connection is gone."""
+        ...
+
+
+class Dialler(Protocol):
+    """Has the host connect to an address and hand over the socket."""
+
+    def dial(self, address: str, done: Callable[[Wire | None, str], WireHandler | None]) -> None:
+        """Call ``done`` with the wire, or with None and the reason; it returns the handler."""
+        ...
+
+
+class EntryReader(Protocol):
+    """Reads committed entries back from the ledger files."""
+
+    def read_entries(self, first: int, last: int, done: EntriesDone) -> None:
+        """See ``Runtime.read_entries``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerPorts:
+    """What the peers need of the rest of the node.
+
+    Attributes:
+        address_of: Published node-to-node address of a node, None when it is not known.
+        may_speak: Nodes that are heard.
+        client: TLS of connections we dial, None before this node has an endorsed certificate.
+        server: TLS of connections we accept, likewise.
+        received: Takes a consensus message.
+        forwarded: Takes a forwarded request or response and its body.
+        log: Takes a line for the operator.
+    """
+
+    address_of: Callable[[NodeId], str | None]
+    may_speak: Callable[[], Collection[NodeId]]
+    client: Callable[[], ClientContext | None]
+    server: Callable[[], ServerContext | None]
+    received: Callable[[NodeId, Message], None]
+    forwarded: Callable[[NodeId, PeerMessage, memoryview], None]
+    log: Callable[[str], None]
+
+
+class Peers:
+    """All connections to and from other nodes."""
+
+    def __init__(
+        self, dialler: Dialler, reader: EntryReader, ports: PeerPorts, jitter: Jitter
+    ) -> None:
+        self._ports = ports
+        self._out: dict[NodeId, _Outgoing] = {}
+        self._make = partial(_Outgoing, dialler, reader, ports, jitter)
+
+    def send(self, to: NodeId, message: Message) -> None:
+        """Send a consensus message, or drop it."""
+        self._outgoing(to).send(message)
+
+    def forward(self, to: NodeId, message: PeerMessage, body: bytes) -> bool:
+        """Send a forwarded request or response; False when there is no connection."""
+        return self._outgoing(to).forward(message, body)
+
+    def tick(self, elapsed_ms: int) -> None:
+        """Let backoff times pass."""
+        for outgoing in self._out.values():
+            outgoing.tick(elapsed_ms)
+
+    def accept(self, wire: Wire) -> WireHandler | None:
+        """Take a connection that another node dialled; None refuses it."""
+        context = self._ports.server()
+        return (
+            None if context is None else _Incoming(wire, PeerLine(context.session()), self._ports)
+        )
+
+    def forget(self, keep: Collection[NodeId]) -> None:
+        """Close connections to nodes that are no peers any more."""
+        for node in [node for node in self._out if node not in keep]:
+            self._out.pop(node).close()
+
+    def _outgoing(self, to: NodeId) -> "_Outgoing":
+        outgoing = self._out.get(to)
+        if outgoing is None:
+            outgoing = self._out[to] = self._make(to)
+        return outgoing
+
+
+class _Incoming:
+    """A connection that a peer dialled: we only listen."""
+
+    __slots__ = ("_line", "_ports", "_wire")
+
+    def __init__(self, wire: Wire, line: PeerLine, ports: PeerPorts) -> None:
+        self._wire = wire
+        self._line = line
+        self._ports = ports
+
+    def received(self, data: bytes) -> None:
+        try:
+            frames = self._line.receive(data)
+            output = self._line.output()
+            if output:
+                self._wire.write(output)
+            peer = self._line.peer
+            if peer is None:
+                return
+            if peer not in self._ports.may_speak():
+                raise VerificationError(f"node {peer} is not a trusted peer")
+            for message, tail in frames:
+                consensus = from_wire(message, tail)
+                if consensus is None:
+                    self._ports.forwarded(peer, message, tail)
+                else:
+                    self._ports.received(peer, consensus)
+        except (FormatError, VerificationError) as error:
+            self._ports.log(f"connection of peer {self._line.peer or 'unknown'} cut: {error}")
+            self._wire.close()
+
+    def lost(self, reason: str) -> None:
+        del reason
+
+
+class _Outgoing:
+    """Our connection to one peer, dialled again when it breaks."""
+
+    __slots__ = (
+        "_backoff_ms", "_dialler", "_dialling", "_jitter", "_line", "_ports", "_queue",
+        "_reader", "_reading", "_wait_ms", "_wire", "node",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        dialler: Dialler,
+        reader: EntryReader,
+        ports: PeerPorts,
+        jitter: Jitter,
+        node: NodeId,
+    ) -> None:
+        self.node = node
+        self._dialler = dialler
+        self._reader = reader
+        self._ports = ports
+        self._jitter = jitter
+        self._queue: deque[Message] = deque(maxlen=QUEUED_MESSAGES_MAX)
+        self._line: PeerLine | None = None
+        self._wire: Wire | None = None
+        self._dialling = False
+        self._reading = False
+        self._backoff_ms = BACKOFF_FIRST_MS
+        self._wait_ms = 0
+
+    # -- sending -----------------------------------------------------------------------
+
+    def send(self, message: Message) -> None:
+        if self._wire is None or self._reading:
+            self._queue.append(message)
+            self._connect()
+        elif self._wire.buffered() <= BUFFERED_SIZE_MAX:
+            self._transmit(message)
+
+    def _transmit(self, message: Message) -> None:
+        if isinstance(message, AppendEntries) and not message.is_bound:
+            self._read(message)
+        else:
+            self._frame(*to_wire(message))
+
+    def _frame(self, message: PeerMessage, tail: Sequence[bytes]) -> None:
+        assert self._line is not None, "frames are sent on a connection"
+        assert self._wire is not None, "frames are sent on a connection"
+        self._line.send(message, tail)
+        output = self._line.output()
+        if output:
+            self._wire.write(output)
+
+    def forward(self, message: PeerMessage, body: bytes) -> bool:
+        if self._wire is None or self._line is None or self._line.peer is None:
+            self._connect()
+            return False
+        self._frame(message, [body])
+        return True
+
+    def _read(self, message: AppendEntries) -> None:
+        """Fetch entries that are no longer in memory; what comes meanwhile waits its turn."""
+        self._reading = True
+        done = partial(self._was_read, message)
+        self._reader.read_entries(message.prev_seqno + 1, message.last_seqno, done)
+
+    def _was_read(self, message: AppendEntries, data: bytes | None, problem: str) -> None:
+        self._reading = False
+        if data is None:
+            self._ports.log(f"entries for peer {self.node} cannot be read: {problem}")
+        elif self._wire is not None:
+            try:
+                entries = _parse(data)
+            except FormatError as error:
+                self._ports.log(f"entries for peer {self.node} are damaged: {error}")
+                entries = []
+            if len(entries) == message.last_seqno - message.prev_seqno:
+                for part in bind(message, entries, BATCH_SIZE_MAX):
+                    self._frame(*to_wire(part))
+        self._drain()
+
+    def _drain(self) -> None:
+        while self._queue and not self._reading and self._wire is not None:
+            self._transmit(self._queue.popleft())
+
+    # -- connecting --------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        if self._dialling or self._wire is not None or self._wait_ms > 0:
+            return
+        address = self._ports.address_of(self.node)
+        if address is None or self._ports.client() is None:
+            return
+        self._dialling = True
+        self._dialler.dial(address, self._dialled)
+
+    def _dialled(self, wire: Wire | None, problem: str) -> "WireHandler | None":
+        self._dialling = False
+        context = self._ports.client()
+        if wire is None or context is None:
+            self._back_off(problem)
+            return None
+        self._wire = wire
+        self._line = PeerLine(context.session())
+        wire.write(self._line.output())
+        self._drain()
+        return self
+
+    def received(self, data: bytes) -> None:
+        assert self._line is not None, "bytes come in on a connection"
+        assert self._wire is not None, "bytes come in on a connection"
+        try:
+            frames = self._line.receive(data)
+            if frames:
+                raise FormatError(f"got {type(frames[0][0]).__name__} on a connection we dialled")
+            if self._line.peer is not None and self._line.peer != self.node:
+                raise VerificationError(f"got node {self._line.peer} at the address of {self.node}")
+            if self._line.peer is not None:
+                self._backoff_ms = BACKOFF_FIRST_MS
+            output = self._line.output()
+            if output:
+                self._wire.write(output)
+        except (FormatError, VerificationError) as error:
+            self._ports.log(f"connection to peer {self.node} cut: {error}")
+            self._wire.close()
+
+    def lost(self, reason: str) -> None:
+        self._wire = None
+        self._line = None
+        self._reading = False
+        self._back_off(reason)
+
+    def _back_off(self, reason: str) -> None:
+        del reason
+        self._queue.clear()
+        self._wait_ms = self._backoff_ms // 2 + self._jitter(self._backoff_ms)
+        self._backoff_ms = min(2 * self._backoff_ms, BACKOFF_LAST_MS)
+
+    def tick(self, elapsed_ms: int) -> None:
+        if self._wait_ms > 0:
+            self._wait_ms = max(0, self._wait_ms - elapsed_ms)
+
+    def close(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+
+
+def _parse(data: bytes) -> list[Entry]:
+    entries = []
+    offset = 0
+    while offset < len(data):
+        entry = parse_entry(data, offset)
+        entries.append(Entry(entry.view, entry.seqno, entry.data))
+        offset += entry.size
+    return entries
