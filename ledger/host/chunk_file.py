@@ -1,0 +1,151 @@
+"""One chunk of the ledger that is not committed yet, as a file in the main directory.
+
+It is *open* (table offset 0) or *complete* (position table written), and keeps the name
+``ledger_<first>`` until everything in it is committed. Entries are written at explicit
+offsets, so a short write can never leave two of them mixed up.
+"""
+
+import os
+from array import array
+from pathlib import Path
+
+from ledger.base.errors import LedgerError
+from ledger.base.limits import CHUNK_SIZE_MAX
+from ledger.files.chunk import HEADER_SIZE, OPEN_HEADER, position_table
+from ledger.files.names import ChunkName
+from ledger.host.positions import Positions
+
+_MODE = 0o644
+
+
+class DiskError(LedgerError):
+    """The ledger directory is not what it has to be."""
+
+
+class ChunkFile:
+    """An uncommitted chunk.
+
+    Attributes:
+        path: Where it is.
+        positions: Where its entries are. Invariant: an open file ends with the last entry.
+        complete: Whether its position table is written.
+        unsynced: Whether something was written since the last sync.
+    """
+
+    def __init__(self, path: Path, fd: int, positions: Positions, *, complete: bool) -> None:
+        self.path = path
+        self.positions = positions
+        self.complete = complete
+        self.unsynced = False
+        self._fd = fd
+
+    @classmethod
+    def create(cls, directory: Path, first: int) -> "ChunkFile":
+        """Create the file of a new open chunk; it must not exist."""
+        path = directory / ChunkName(first).text
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+        chunk = cls(path, fd, Positions(first, array("I"), HEADER_SIZE), complete=False)
+        _write_all(fd, memoryview(OPEN_HEADER), 0)
+        chunk.unsynced = True
+        return chunk
+
+    @property
+    def first(self) -> int:
+        """Seqno of the first entry."""
+        return self.positions.first
+
+    @property
+    def last(self) -> int:
+        """Seqno of the last entry; ``first - 1`` while there is none."""
+        return self.positions.last
+
+    def fits(self, size: int) -> bool:
+        """Whether ``size`` more bytes keep every offset within 32 bits."""
+        return self.positions.end + size <= CHUNK_SIZE_MAX
+
+    def append(self, entries: memoryview, starts: list[int]) -> None:
+        """Write whole entries behind the last one.
+
+        Args:
+            entries: The bytes, back to back.
+            starts: Where each one starts in ``entries``, ascending from 0.
+        """
+        assert not self.complete, "a complete chunk takes no more entries"
+        positions = self.positions
+        end = positions.end
+        _write_all(self._fd, entries, end)
+        positions.offsets.extend([end + start for start in starts])
+        positions.end = end + len(entries)
+        self.unsynced = True
+
+    def finish(self) -> None:
+        """Write the position table and then its offset: the chunk is complete."""
+        assert not self.complete, "a chunk is completed once"
+        assert self.positions.offsets, "a chunk holds at least one entry"
+        end = self.positions.end
+        _write_all(self._fd, memoryview(position_table(list(self.positions.offsets))), end)
+        _write_all(self._fd, memoryview(end.to_bytes(HEADER_SIZE, "little")), 0)
+        self.complete = True
+        self.unsynced = True
+
+    def truncate(self, last: int) -> None:
+        """Cut off every entry after ``last``, which stays; the chunk is open again."""
+        positions = self.positions
+        keep = last - positions.first + 1
+        assert 0 < keep < len(positions.offsets), "something stays and something is cut"
+        if self.complete:
+            _write_all(self._fd, memoryview(OPEN_HEADER), 0)
+            self.complete = False
+        positions.end = positions.offsets[keep]
+        del positions.offsets[keep:]
+        os.ftruncate(self._fd, positions.end)
+        self.unsynced = True
+
+    def sync(self) -> None:
+        """Make what was written durable."""
+        os.fdatasync(self._fd)
+        self.unsynced = False
+
+    def read(self, begin: int, end: int) -> bytes:
+        """Return the bytes of the file within ``[begin, end)``."""
+        return read_exactly(self._fd, begin, end, self.path)
+
+    def commit(self) -> Path:
+        """Give the complete file its final name, close it, and return the new path."""
+        assert self.complete, "only complete chunks are committed"
+        path = self.path.with_name(ChunkName(self.first, self.last).text)
+        self.path.rename(path)
+        self.close()
+        return path
+
+    def remove(self) -> None:
+        """Delete the file."""
+        self.path.unlink()
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the chunk must not be used any more."""
+        os.close(self._fd)
+
+
+def read_exactly(fd: int, begin: int, end: int, path: Path) -> bytes:
+    """Return the bytes within ``[begin, end)``.
+
+    Raises:
+        DiskError: the file ends before.
+    """
+    pieces = []
+    while begin < end:
+        piece = os.pread(fd, end - begin, begin)
+        if not piece:
+            raise DiskError(f"Ledger file {path} ends at {begin}, want {end} bytes")
+        pieces.append(piece)
+        begin += len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _write_all(fd: int, data: memoryview, offset: int) -> None:
+    while data:
+        written = os.pwrite(fd, data, offset)
+        data = data[written:]
+        offset += written
