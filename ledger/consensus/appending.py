@@ -13,6 +13,8 @@ def append(state: State, entry: Entry, role: EntryRole) -> None:
     assert (
         role.committable + (role.configuration is not None) + (role.retired_committed is not None)
     ) == 1, f"entry {entry.seqno} has several roles, want one"
+    if entry.view != state.history.newest_view:
+        begin_view(state, entry)
     if role.configuration is not None:
         add_configuration(state, entry.seqno, role.configuration)
     if role.committable:
@@ -25,21 +27,22 @@ def append(state: State, entry: Entry, role: EntryRole) -> None:
 def append_plain(state: State, entry: Entry) -> None:
     """Append an entry that does nothing."""
     if entry.view != state.history.newest_view:
-        check_view_change(state, entry.view)
-        state.history.update(entry.seqno, entry.view)
+        begin_view(state, entry)
     state.log.append(entry)
     state.outbox.effects.append(Append(entry))
 
 
-def check_view_change(state: State, view: int) -> None:
-    """Assert that an entry of another view than the newest may come next."""
+def begin_view(state: State, entry: Entry) -> None:
+    """Note the first entry of a view; a view only begins right after a signature."""
     last = state.log.last
+    view = entry.view
     assert view > state.view_at(last), f"view {view} follows view {state.view_at(last)}"
     assert view <= state.view, f"an entry of view {view} at a node in view {state.view}"
     # Before the first commit there may be no signature yet: a configuration without a ledger.
     assert last == state.last_committable or state.commit == 0, (
         f"view {view} would begin after {last}, which is not a signature"
     )
+    state.history.update(entry.seqno, view)
 
 
 def add_configuration(state: State, seqno: int, nodes: frozenset[NodeId]) -> None:

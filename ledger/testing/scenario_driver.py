@@ -1,0 +1,79 @@
+r"""Runs scenario files on nodes of the consensus core.
+
+After each command but the plain assertions, the committed prefix of every node must be held by a
+quorum; at the end of the file the nodes must converge.
+
+A session::
+
+    driver = Driver(jitter=lambda limit: 0)
+    driver.run(parse("start_node,0\nemit_signature,2\nassert_commit_idx,0,2"))
+"""
+
+from collections.abc import Callable, Iterable
+
+from ledger.base.errors import FormatError, LedgerError
+from ledger.consensus.testing import make_node
+from ledger.consensus.types import Jitter
+from ledger.testing.scenario_commands import COMMANDS
+from ledger.testing.scenario_language import Command
+from ledger.testing.scenario_trace import Trace
+from ledger.testing.scenario_world import NodeFactory, World, check_commit_safety
+
+Check = Callable[[World, Command], None]
+
+
+class Driver:
+    """Runs one scenario.
+
+    Attributes:
+        world: The nodes and everything between them.
+        trace: What happened, one line each.
+    """
+
+    def __init__(
+        self,
+        *,
+        jitter: Jitter,
+        factory: NodeFactory = make_node,
+        check_after_each: Check | None = None,
+    ) -> None:
+        """Prepare a world without nodes.
+
+        Args:
+            jitter: Source of chance of the nodes.
+            factory: Makes nodes.
+            check_after_each: An additional check after each command.
+        """
+        self.trace = Trace()
+        self.world = World(factory, jitter, self.trace)
+        self._check_after_each = check_after_each
+
+    def run(self, commands: Iterable[Command]) -> None:
+        """Run the commands, then require that the nodes converge.
+
+        Raises:
+            FormatError: a command does not exist or is used wrongly.
+            ScenarioFailedError: an expectation failed.
+        """
+        for command in commands:
+            self.run_one(command)
+        if self.world.must_converge:
+            self.run_one(Command(0, "loop_until_sync", ()))
+
+    def run_one(self, command: Command) -> None:
+        """Run one command and the check that follows it."""
+        definition = COMMANDS.get(command.word)
+        if definition is None:
+            raise FormatError(f"line {command.line}: got {command.word!r}, want a known command")
+        definition.arity.check(command)
+        self.trace.begin(command)
+        try:
+            definition.run(self.world, command.arguments)
+            if definition.is_checked:
+                for node in self.world.nodes.values():
+                    check_commit_safety(self.world, node)
+            if self._check_after_each is not None:
+                self._check_after_each(self.world, command)
+        except LedgerError as error:
+            raise type(error)(f"line {command.line}, {command.text}: {error}") from error
+        self.trace.end(self.world.nodes.values())
