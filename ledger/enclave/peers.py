@@ -21,8 +21,8 @@ from ledger.codec.entry import parse_entry
 from ledger.consensus.messages import AppendEntries, Message, bind
 from ledger.consensus.types import Entry, Jitter
 from ledger.enclave.peer_line import PeerLine
-from ledger.enclave.runtime import EntriesDone
 from ledger.enclave.tls_types import ClientContext, ServerContext
+from ledger.history.reading import EntryReader
 from ledger.replica.peer_messages import PeerMessage, from_wire, to_wire
 
 QUEUED_MESSAGES_MAX = 512
@@ -68,14 +68,6 @@ class Dialler(Protocol):
 
     def dial(self, address: str, done: Callable[[Wire | None, str], WireHandler | None]) -> None:
         """Call ``done`` with the wire, or with None and the reason; it returns the handler."""
-        ...
-
-
-class EntryReader(Protocol):
-    """Reads committed entries back from the ledger files."""
-
-    def read_entries(self, first: int, last: int, done: EntriesDone) -> None:
-        """See ``Runtime.read_entries``."""
         ...
 
 

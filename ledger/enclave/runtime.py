@@ -18,6 +18,7 @@ from ledger.boundary import to_enclave, to_host
 from ledger.boundary.messages import ENTRIES_SIZE_MAX
 from ledger.codec.entry import entry_size
 from ledger.consensus.messages import Message
+from ledger.history.reading import EntriesDone
 from ledger.replica.effects import (
     LedgerCommitted,
     RetirementCleanup,
@@ -29,9 +30,6 @@ from ledger.replica.effects import (
 )
 from ledger.replica.identity import RootSignatures, RootSigner
 from ledger.replica.replica import Replica
-
-EntriesDone = Callable[[bytes | None, str], None]
-"""Called with whole entries back to back, or with None and the reason."""
 
 
 class Shell(Protocol):
@@ -134,7 +132,7 @@ class Runtime:
 
     # -- from the host -----------------------------------------------------------------
 
-    def from_host(self, message: to_enclave.ToEnclave, tail: bytes) -> None:
+    def from_host(self, message: to_enclave.ToEnclave, tail: memoryview) -> None:
         """Handle one frame of the running phase.
 
         Raises:
@@ -163,7 +161,7 @@ class Runtime:
         self._reads[self._next_read] = _Read(first, last, done)
         self._shell.send(to_host.ReadEntries(self._next_read, first, last))
 
-    def _entries(self, message: to_enclave.Entries, tail: bytes) -> None:
+    def _entries(self, message: to_enclave.Entries, tail: memoryview) -> None:
         read = self._reads.pop(message.id, None)
         if read is None or message.first != read.first or message.last > read.last:
             raise FormatError(f"got entries for read {message.id}, which nobody asked for")
@@ -172,7 +170,7 @@ class Runtime:
         elif message.last < read.last:
             read.done(None, f"got entries up to {message.last}, want {read.last}")
         else:
-            read.done(tail, "")
+            read.done(bytes(tail), "")
 
 
 class _Read:

@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from ledger.codec import canonical
+from ledger.endpoints.auth import no_auth
 from ledger.endpoints.context import CallContext
 from ledger.endpoints.endpoint import Endpoint, Forwarding, Mode, Redirection
 from ledger.endpoints.errors import Code, error
-from ledger.endpoints.policies import NO_AUTH
 from ledger.endpoints.registry import Registry
 from ledger.endpoints.response import JSON, Response
 from ledger.frontends.node_facts import NodeFacts
@@ -36,7 +36,7 @@ def add_node_endpoints(registry: Registry, facts: NodeFacts) -> None:
                 method="GET",
                 path=path,
                 handler=partial(handler, facts),
-                auth=(NO_AUTH,),
+                auth=(no_auth,),
                 mode=mode,
                 forwarding=Forwarding.NEVER if local else Forwarding.SOMETIMES,
                 redirection=Redirection.NONE,
