@@ -99,7 +99,7 @@ class Calls:
                 tx = log.begin()
             elif mode is not Mode.COMMAND:
                 tx = log.begin_read_only()
-            context = CallContext(request, endpoint, params, raw_params, tx, None)
+            context = CallContext(request, endpoint, params, raw_params, tx, None, log)
             outcome: Response | Waiting | Conflict | None
             try:
                 if tx is None:

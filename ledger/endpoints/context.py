@@ -5,6 +5,7 @@ from typing import Any
 from ledger.base.errors import MisuseError
 from ledger.endpoints.auth import Identity, caller_data
 from ledger.endpoints.endpoint import Endpoint
+from ledger.endpoints.log import TransactionLog
 from ledger.endpoints.request import Request
 from ledger.kv.tx import Tx
 
@@ -20,11 +21,12 @@ class CallContext:
         identity: Who called, by the policy that accepted.
         claims_digest: 32 bytes bound to the transaction; None binds zeros.
         apply_writes: True or False overrides "writes apply when the status is 2xx".
+        log: What orders the transaction; tells what is committed.
     """
 
     __slots__ = (
-        "_tx", "apply_writes", "claims_digest", "endpoint", "identity", "params", "raw_params",
-        "request",
+        "_tx", "apply_writes", "claims_digest", "endpoint", "identity", "log", "params",
+        "raw_params", "request",
     )  # fmt: skip
 
     def __init__(
@@ -35,6 +37,7 @@ class CallContext:
         raw_params: dict[str, str],
         tx: Tx | None,
         identity: Identity | None,
+        log: TransactionLog | None = None,
     ) -> None:
         self.request = request
         self.endpoint = endpoint
@@ -42,6 +45,7 @@ class CallContext:
         self.raw_params = raw_params
         self._tx = tx
         self.identity = identity
+        self.log = log
         self.claims_digest: bytes | None = None
         self.apply_writes: bool | None = None
 
