@@ -69,7 +69,9 @@ def get_ballot(parts: GovernanceParts, ctx: CallContext) -> Response:
         raise not_found("Proposal", proposal_id, Code.PROPOSAL_NOT_FOUND)
     ballot = info.ballots.get(member_id)
     if ballot is None:
-        raise not_found(f"Ballot of proposal {proposal_id} by member", member_id, Code.VOTE_NOT_FOUND)
+        raise not_found(
+            f"Ballot of proposal {proposal_id} by member", member_id, Code.VOTE_NOT_FOUND
+        )
     return answer_text(ballot)
 
 

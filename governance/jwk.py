@@ -1,12 +1,13 @@
 """JSON Web Keys (RFC 7517) that verify tokens: RSA, EC, or a certificate chain.
 
-A key is kept as SubjectPublicKeyInfo (DER). The few lines of DER here write keys and read
-nothing; whether the numbers make a key is for the key classes to say.
+A key is kept as SubjectPublicKeyInfo (DER). The few lines of DER here only carry numbers in and a
+certificate's key out; whether they make a key is for the key classes to say.
 """
 
 import base64
 import binascii
 import re
+import textwrap
 
 from ledger.base.errors import FormatError, LedgerError
 from ledger.crypto.certificate import Certificate
@@ -17,6 +18,7 @@ KID_SIZE_MAX = 1024
 _BASE64URL = re.compile(r"[A-Za-z0-9_\-]*={0,2}")
 _OID_RSA = bytes.fromhex("06092a864886f70d010101")
 _OID_EC = bytes.fromhex("06072a8648ce3d0201")
+_EXPLICIT_VERSION = 0xA0
 _CURVES = {
     "P-256": (Curve.P256, bytes.fromhex("06082a8648ce3d030107")),
     "P-384": (Curve.P384, bytes.fromhex("06052b81040022")),
@@ -63,18 +65,49 @@ def _key_of_chain(chain: object) -> bytes:
         der = base64.b64decode(chain[0], validate=True)
     except (binascii.Error, ValueError) as error:
         raise FormatError("x5c is no base64") from error
-    return _subject_key(Certificate.parse(der))
+    return _checked(_subject_key(Certificate.parse(der).der))
 
 
-def _subject_key(certificate: Certificate) -> bytes:
-    return certificate.public_key_der
+def _checked(der: bytes) -> bytes:
+    """Return a public key that is one of those that verify tokens."""
+    try:
+        return PublicKey.from_der(der).der
+    except FormatError:
+        RsaPublicKey.from_pem(public_key_pem(der))
+        return der
+
+
+def public_key_pem(der: bytes) -> str:
+    """Return a public key (SPKI DER) as PEM text."""
+    lines = textwrap.wrap(base64.b64encode(der).decode("ascii"), 64)
+    return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""])
+
+
+def _subject_key(certificate: bytes) -> bytes:
+    """Return the key of a certificate that parses (RFC 5280, section 4.1)."""
+    begin, _ = _content(certificate, 0)
+    at, _ = _content(certificate, begin)
+    fields_before = 6 if certificate[at] == _EXPLICIT_VERSION else 5
+    for _ in range(fields_before):
+        _, at = _content(certificate, at)
+    _, end = _content(certificate, at)
+    return certificate[at:end]
+
+
+def _content(data: bytes, at: int) -> tuple[int, int]:
+    """Return begin and end of the content of the DER value at an offset."""
+    size, begin = data[at + 1], at + 2
+    if size & 0x80:
+        count = size & 0x7F
+        size, begin = int.from_bytes(data[begin : begin + count], "big"), begin + count
+    return begin, begin + size
 
 
 def _rsa(jwk: dict[str, object]) -> bytes:
     modulus, exponent = _number(jwk, "n"), _number(jwk, "e")
     key = _sequence(_integer(modulus) + _integer(exponent))
     der = _sequence(_sequence(_OID_RSA + b"\x05\x00") + _bits(key))
-    RsaPublicKey.from_der(der)
+    RsaPublicKey.from_pem(public_key_pem(der))
     return der
 
 

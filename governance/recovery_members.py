@@ -24,7 +24,7 @@ def role_of(tx: Tx, member_id: str, info: MemberInfo) -> RecoveryRole:
 
 def active_recovery_members(tx: Tx) -> dict[str, RecoveryRole]:
     """Return the active members that hold something of the recovery secret, sorted by ID."""
-    found = {}
+    found: dict[str, RecoveryRole] = {}
     for member_id, info in tx.table(MEMBER_INFO).items():
         role = role_of(tx, member_id, info)
         if info.status is MemberStatus.ACTIVE and role is not RecoveryRole.NON_PARTICIPANT:

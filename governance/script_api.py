@@ -1,12 +1,12 @@
-'''The functions that scripts may call, version 1: a prelude that is evaluated before them.
+"""The functions that scripts may call, version 1: a prelude that is evaluated before them.
 
 Everything goes through one native function, ``_host(name, arguments)``; what it may touch is
 decided where it is answered, never here, so a script that calls it directly gains nothing.
-'''
+"""
 
 PRELUDE_NAME = "script_api.star"
 
-PRELUDE = '''
+PRELUDE = """
 # Tables. Keys and values have the types of the table: text, or whatever JSON can say.
 # The key of a table with a single value is None.
 def _kv_get(table, key = None):
@@ -136,4 +136,4 @@ node = struct(
     trigger_ledger_chunk = _node_trigger_ledger_chunk,
     trigger_snapshot = _node_trigger_snapshot,
 )
-'''
+"""
