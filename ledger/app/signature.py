@@ -9,6 +9,7 @@ everything else is JSON or MessagePack.
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, get_type_hints
 
 import msgspec
@@ -37,7 +38,7 @@ Source = Callable[[CallContext, Context, dict[str, str]], Any]
 
 MISSING = inspect.Parameter.empty
 
-_UNPACKED: frozenset[Any] = frozenset({str, bytes, None, type(None), Response})
+_UNPACKED: tuple[Any, ...] = (str, bytes, None, NoneType, Response)
 """Result types that ``accept`` has no say in."""
 
 
