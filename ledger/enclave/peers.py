@@ -203,9 +203,12 @@ class _Outgoing:
     # -- sending -----------------------------------------------------------------------
 
     def send(self, message: Message) -> None:
-        if self._wire is None or self._reading:
-            self._queue.append(message)
+        if self._wire is None:
             self._connect()
+            if self._dialling:
+                self._queue.append(message)
+        elif self._reading:
+            self._queue.append(message)
         elif self._wire.buffered() <= BUFFERED_SIZE_MAX:
             self._transmit(message)
 

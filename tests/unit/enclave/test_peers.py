@@ -1,0 +1,276 @@
+"""Connections between nodes: mutual TLS, who may speak, redial, entries read back from disk."""
+
+from collections.abc import Callable
+
+import pytest
+
+from ledger.base.ids import NodeId
+from ledger.consensus.messages import AppendEntries, Message, ProposeRequestVote
+from ledger.consensus.types import Entry
+from ledger.crypto.certs import (
+    certificate_request,
+    endorse,
+    self_signed_caller,
+    self_signed_service,
+)
+from ledger.crypto.keys import Curve, SigningKey
+from ledger.crypto.sealing import EntrySealer
+from ledger.enclave.peers import PeerPorts, Peers, Wire, WireHandler
+from ledger.enclave.tls_stdlib import StdlibBackend
+from ledger.enclave.tls_types import ClientContext, Expiry, Identity, ServerContext
+from ledger.history.reading import EntriesDone
+from ledger.replica.peer_messages import ForwardedRequest, PeerMessage
+
+NOW = 1_750_000_000
+BACKEND = StdlibBackend()
+
+
+class MemoryWire:
+    """One end of a connection in memory; ``pump`` carries the bytes."""
+
+    def __init__(self) -> None:
+        self.queue: list[bytes] = []
+        self.closed = False
+        self.other: MemoryWire | None = None
+        self.handler: WireHandler | None = None
+
+    def write(self, data: bytes) -> None:
+        self.queue.append(data)
+
+    def buffered(self) -> int:
+        return sum(map(len, self.queue))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def pump(self) -> bool:
+        queue, self.queue = self.queue, []
+        for data in queue:
+            assert self.other is not None
+            assert self.other.handler is not None
+            if not self.other.closed:
+                self.other.handler.received(data)
+        return bool(queue)
+
+
+class Node:
+    """A node with its peers, and everything they told it."""
+
+    def __init__(self, world: "World", *, endorsed: bool = True) -> None:
+        self.world = world
+        key = SigningKey.generate(Curve.P256)
+        self.id = NodeId(key.public.id)
+        if endorsed:
+            request = certificate_request(key, "CN=Node", ["iPAddress:127.0.0.1"])
+            certificate = endorse(request, world.service_key, world.service, NOW, 1)
+        else:
+            certificate = self_signed_caller(key, "CN=Stranger", 1, NOW)
+        self.identity = Identity(certificate.pem.encode(), key.to_pem().encode())
+        self.heard: list[tuple[NodeId, Message]] = []
+        self.forwarded: list[tuple[NodeId, PeerMessage, bytes]] = []
+        self.log: list[str] = []
+        self.entries: dict[int, bytes] = {}
+        ports = PeerPorts(
+            address_of=lambda node: node if node in world.nodes else None,
+            may_speak=lambda: world.trusted,
+            client=self._client,
+            server=self._server,
+            received=lambda node, message: self.heard.append((node, message)),
+            forwarded=lambda node, message, tail: self.forwarded.append(
+                (node, message, bytes(tail))
+            ),
+            log=self.log.append,
+        )
+        self.peers = Peers(self, self, ports, lambda limit: limit)
+
+    def _client(self) -> ClientContext:
+        ca = self.world.service.pem.encode()
+        return BACKEND.client(ca, self.identity, expiry=Expiry.IGNORED, alpn=False)
+
+    def _server(self) -> ServerContext:
+        return BACKEND.peer_server(self.identity, self.world.service.pem.encode())
+
+    def dial(self, address: str, done: Callable[[Wire | None, str], WireHandler | None]) -> None:
+        self.world.dials.append((address, done))
+
+    def read_entries(self, first: int, last: int, done: EntriesDone) -> None:
+        self.world.reads.append((self, first, last, done))
+
+
+class World:
+    """Nodes of one service and the network between them."""
+
+    def __init__(self) -> None:
+        self.service_key = SigningKey.generate(Curve.P256)
+        self.service = self_signed_service(self.service_key, "CN=Service", 1, NOW)
+        self.nodes: dict[str, Node] = {}
+        self.trusted: set[NodeId] = set()
+        self.dials: list[tuple[str, Callable[[Wire | None, str], WireHandler | None]]] = []
+        self.reads: list[tuple[Node, int, int, EntriesDone]] = []
+        self.wires: list[MemoryWire] = []
+        self.down = False
+
+    def node(self, *, endorsed: bool = True) -> Node:
+        node = Node(self, endorsed=endorsed)
+        self.nodes[node.id] = node
+        self.trusted.add(node.id)
+        return node
+
+    def settle(self) -> None:
+        for _ in range(50):
+            dials, self.dials = self.dials, []
+            for address, done in dials:
+                self._connect(address, done)
+            reads, self.reads = self.reads, []
+            for node, first, last, was_read in reads:
+                held = [node.entries.get(seqno) for seqno in range(first, last + 1)]
+                present = [data for data in held if data is not None]
+                missing = len(present) < len(held)
+                was_read(None if missing else b"".join(present), "gone" if missing else "")
+            busy = [wire.pump() for wire in self.wires if not wire.closed]
+            self._cut()
+            if not any(busy) and not self.dials and not self.reads:
+                return
+        raise AssertionError("the network does not come to rest")
+
+    def _connect(
+        self, address: str, done: Callable[[Wire | None, str], WireHandler | None]
+    ) -> None:
+        if self.down:
+            done(None, "refused")
+            return
+        near, far = MemoryWire(), MemoryWire()
+        near.other, far.other = far, near
+        far.handler = self.nodes[address].peers.accept(far)
+        self.wires += [near, far]
+        near.handler = done(near, "")
+
+    def _cut(self) -> None:
+        for wire in [wire for wire in self.wires if wire.closed]:
+            assert wire.other is not None
+            for end in (wire, wire.other):
+                if end in self.wires:
+                    self.wires.remove(end)
+                    end.closed = True
+                    if end.handler is not None:
+                        end.handler.lost("cut")
+
+
+MESSAGE = ProposeRequestVote(3)
+
+
+def test_a_message_is_heard_under_the_senders_identity() -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    assert bob.heard == [(alice.id, MESSAGE)]
+    alice.peers.send(bob.id, ProposeRequestVote(4))
+    world.settle()
+    assert [message for _, message in bob.heard] == [MESSAGE, ProposeRequestVote(4)]
+    assert len(world.wires) == 2, "one connection serves both messages"
+
+
+def test_a_node_that_the_service_did_not_endorse_is_not_heard() -> None:
+    world = World()
+    bob, stranger = world.node(), world.node(endorsed=False)
+    stranger.peers.send(bob.id, MESSAGE)
+    world.settle()
+    assert bob.heard == []
+    assert any("cut" in line for line in bob.log)
+
+
+def test_a_node_that_is_not_trusted_any_more_is_cut_at_its_next_message() -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    world.trusted.discard(alice.id)
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    assert len(bob.heard) == 1
+    assert any("not a trusted peer" in line for line in bob.log)
+
+
+def test_another_node_at_the_dialled_address_is_refused() -> None:
+    world = World()
+    alice, bob, carol = world.node(), world.node(), world.node()
+    world.nodes[bob.id] = carol
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    assert any("at the address of" in line for line in alice.log)
+
+
+def test_a_broken_connection_is_dialled_again_after_a_while() -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    world.down = True
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    world.down = False
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    assert bob.heard == [], "not dialled again during the backoff"
+    alice.peers.tick(5000)
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    assert bob.heard == [(alice.id, MESSAGE)]
+    for wire in list(world.wires):
+        wire.close()
+    world.settle()
+    alice.peers.tick(5000)
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    assert len(bob.heard) == 2
+
+
+def test_released_entries_are_read_back_and_keep_their_order() -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    sealer = EntrySealer(bytes(32))
+    for seqno in range(1, 6):
+        alice.entries[seqno], _ = sealer.seal(2, seqno, 0, {"records": {b"k": b"v"}})
+    alice.peers.send(bob.id, AppendEntries(2, 0, 0, 4, 2, 4))
+    last = Entry(2, 5, alice.entries[5])
+    alice.peers.send(bob.id, AppendEntries(2, 2, 4, 5, 2, 4, (last,)))
+    world.settle()
+    seqnos = [
+        entry.seqno
+        for _, message in bob.heard
+        if isinstance(message, AppendEntries)
+        for entry in message.entries
+    ]
+    assert seqnos == [1, 2, 3, 4, 5]
+
+
+def test_entries_that_are_gone_are_logged_and_do_not_block() -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    alice.peers.send(bob.id, AppendEntries(2, 0, 0, 4, 2, 4))
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    assert bob.heard == [(alice.id, MESSAGE)]
+    assert any("cannot be read: gone" in line for line in alice.log)
+
+
+def test_garbage_on_the_wire_cuts_the_connection() -> None:
+    world = World()
+    bob = world.node()
+    wire, other = MemoryWire(), MemoryWire()
+    wire.other, other.other = other, wire
+    handler = bob.peers.accept(wire)
+    assert handler is not None
+    handler.received(b"\x16\x03\x01" + b"nonsense" * 10)
+    assert wire.closed
+
+
+@pytest.mark.parametrize("body", [b"", b"body" * 1000])
+def test_a_forwarded_request_arrives_with_its_body(body: bytes) -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    request = ForwardedRequest(1, "POST", "/log", "", {b"a": b"b"}, None, "rpc", 0)
+    assert not alice.peers.forward(bob.id, request, body), "there is no connection yet"
+    world.settle()
+    assert alice.peers.forward(bob.id, request, body)
+    world.settle()
+    assert bob.forwarded == [(alice.id, request, body)]
