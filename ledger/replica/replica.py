@@ -12,6 +12,7 @@ Invariants: ``store.version`` is the newest seqno given out; the tree holds the 
 everything below the outstanding signature; entries reach consensus in seqno order.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ledger.base.clock import Clock
@@ -89,6 +90,7 @@ class Replica:
         self._unsigned = 0
         self._batch: list[Proposed] = []
         self._held: list[tuple[Proposed, bytes]] = []
+        self._root_waiters: list[Callable[[None], None]] = []
         self._outputs = Outputs(self)
         self.applier = EntryApplier(self)
 
@@ -181,6 +183,20 @@ class Replica:
         else:
             self.waiters.add(tx_id, callback)
 
+    def has_root(self, seqno: int) -> bool:
+        """Say whether the Merkle root at ``seqno`` can be computed: not before its signatures."""
+        return seqno < self.tree.count
+
+    def when_signed(self, resume: Callable[[None], None]) -> None:
+        """Call ``resume`` once the outstanding signature is made or dropped."""
+        assert self._signing is not None, "there is a signature to wait for"
+        self._root_waiters.append(resume)
+
+    def _tell_signed(self) -> None:
+        waiters, self._root_waiters = self._root_waiters, []
+        for resume in waiters:
+            resume(None)
+
     @property
     def at_capacity(self) -> bool:
         """Whether so much is uncommitted that new user requests are refused."""
@@ -258,6 +274,7 @@ class Replica:
             self.tree.append(held_leaf)
             self._batch.append(proposed)
         self._held.clear()
+        self._tell_signed()
 
     # -- inputs ------------------------------------------------------------------------
 
@@ -314,6 +331,7 @@ class Replica:
         self.signatures.rollback(seqno)
         self.chunking.rollback(seqno)
         self.sealers.rollback(seqno)
+        self._tell_signed()
 
     def commit_advanced(self, seqno: int) -> TxId:
         """Note that everything up to ``seqno`` is committed."""
