@@ -137,7 +137,7 @@ class PublicKey:
         Raises:
             FormatError: the text is no public key of P-256, P-384 or P-521.
         """
-        data = _pem_bytes(pem)
+        data = pem_bytes(pem)
         try:
             key = serialization.load_pem_public_key(data)
         except (ValueError, UnsupportedAlgorithm) as error:
@@ -243,7 +243,7 @@ class SigningKey:
         Raises:
             FormatError: the text is no such key. The message never quotes the text.
         """
-        data = _pem_bytes(pem)
+        data = pem_bytes(pem)
         try:
             key = serialization.load_pem_private_key(data, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -310,6 +310,22 @@ def curve_hash(curve: Curve) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
     return _HASHES[curve]
 
 
+def pem_bytes(pem: str | bytes) -> bytes:
+    """Return bounded PEM text as bytes; for modules of this package only.
+
+    Raises:
+        FormatError: the text is too long or not ASCII.
+    """
+    if len(pem) > PEM_SIZE_MAX:
+        raise FormatError(f"got a PEM of {len(pem)} characters, want at most {PEM_SIZE_MAX}")
+    if isinstance(pem, bytes):
+        return pem
+    try:
+        return pem.encode("ascii")
+    except UnicodeEncodeError:
+        raise FormatError("got a PEM with characters outside ASCII") from None
+
+
 @functools.lru_cache(maxsize=256)
 def _load_public_der(der: bytes) -> PublicKey:
     try:
@@ -330,14 +346,3 @@ def _curve_of(curve: ec.EllipticCurve) -> Curve:
     if ours is None:
         raise FormatError(f"got a key of curve {curve.name}, want P-256, P-384 or P-521")
     return ours
-
-
-def _pem_bytes(pem: str | bytes) -> bytes:
-    if len(pem) > PEM_SIZE_MAX:
-        raise FormatError(f"got a PEM of {len(pem)} characters, want at most {PEM_SIZE_MAX}")
-    if isinstance(pem, bytes):
-        return pem
-    try:
-        return pem.encode("ascii")
-    except UnicodeEncodeError:
-        raise FormatError("got a PEM with characters outside ASCII") from None
