@@ -203,6 +203,19 @@ def test_writes_during_iteration_do_not_show_in_it() -> None:
     assert [key for key, _ in handle.items()] == [b"a", b"a+", b"b+", b"c", b"c+"]
 
 
+def test_order_follows_what_is_committed_between_ordered_reads() -> None:
+    store = store_with(b=b"1", d=b"1")
+    old = store.begin(read_only=True)
+    seen = []
+    for key, value in ((b"c", b"1"), (b"a", b"1"), (b"d", None), (b"b", None), (b"d", b"1")):
+        put(store, key, value)
+        seen.append(b"".join(key for key, _ in store.begin().map(NAME).items()))
+        assert [key for key, _ in old.map(NAME).items()] == [b"b", b"d"]
+    assert seen == [b"bcd", b"abcd", b"abc", b"ac", b"acd"]
+    store.rollback(2)
+    assert [key for key, _ in store.begin().map(NAME).items()] == [b"b", b"c", b"d"]
+
+
 @pytest.mark.parametrize(
     ("begin", "end", "expected"),
     [
