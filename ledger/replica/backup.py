@@ -62,6 +62,7 @@ class EntryApplier:
     def _take(self, entry: Entry, data: bytes, changes: Changes, *, committable: bool) -> Applied:
         replica = self._replica
         replica.store.apply(entry.seqno, changes)
+        replica.sealers.applied(entry.seqno, changes)
         replica.tree.append(leaf_of(data))
         if committable:
             replica.signatures.add(entry.seqno)

@@ -125,6 +125,7 @@ class Replica:
         view = self.view
         sealer = self.sealers.latest
         entry, leaf = sealer.seal(view, seqno, self.chunking.take_flags(), changes, claims_digest)
+        self.sealers.applied(seqno, changes)
         change = NO_CHANGE if _NODES not in changes else membership_change(changes, self.store)
         proposed = Proposed(seqno, entry, False, change.configuration, change.retired_committed)
         if self._signing is None:

@@ -1,43 +1,67 @@
-"""Which ledger secret seals which entry: a rekey at seqno R takes effect from R+1."""
+"""Which ledger secret seals which entry, as entries bring new secrets and roll-backs undo them.
 
-from bisect import bisect_right
+A rekey at seqno R is sealed under the old secret; the new one begins with R + 1.
+"""
 
+from collections.abc import Callable
+
+from ledger.codec.tables import SINGLETON_KEY
+from ledger.codec.writeset import Changes
 from ledger.crypto.sealing import EntrySealer
+from ledger.secrets.chain import SecretChain
+from ledger.secrets.ledger_secret import LedgerSecret
+from ledger.tables.internal import ENCRYPTED_LEDGER_SECRETS, HISTORICAL_LEDGER_SECRET
+
+OpenBroadcast = Callable[[bytes, int], list[LedgerSecret]]
+"""Value of the table of encrypted secrets and its seqno to the secrets meant for this node."""
+
+_BROADCAST = ENCRYPTED_LEDGER_SECRETS.name
+_HISTORICAL = HISTORICAL_LEDGER_SECRET.name
 
 
 class Sealers:
-    """Sealers by the first seqno of their secret.
+    """A sealer for every known secret.
 
-    Invariant: starts ascend; the first is 1 on a node that knows the whole past.
+    Attributes:
+        chain: The secrets.
+        latest: Sealer of new entries.
     """
 
-    __slots__ = ("_sealers", "_starts", "latest")
+    __slots__ = ("_open", "_sealers", "chain", "latest")
 
-    def __init__(self, first_secret: bytes, start: int = 1) -> None:
-        self.latest = EntrySealer(first_secret)
-        self._starts = [start]
-        self._sealers = [self.latest]
-
-    def add(self, secret: bytes, start: int) -> None:
-        """Use ``secret`` (32 bytes) for entries from ``start``, beyond every start so far."""
-        assert start > self._starts[-1], f"secret from {start} after one from {self._starts[-1]}"
-        self.latest = EntrySealer(secret)
-        self._starts.append(start)
-        self._sealers.append(self.latest)
+    def __init__(self, chain: SecretChain, open_broadcast: OpenBroadcast) -> None:
+        self.chain = chain
+        self._open = open_broadcast
+        self._sealers = {secret.first: EntrySealer(secret.key) for secret in chain.secrets}
+        self.latest = self._sealers[chain.latest.first]
 
     def at(self, seqno: int) -> EntrySealer:
-        """Return the sealer valid at ``seqno``."""
-        if seqno >= self._starts[-1]:
+        """Return the sealer of the entry at ``seqno``.
+
+        Raises:
+            UnavailableError: the entry is older than every secret known here.
+        """
+        if seqno >= self.chain.latest.first:
             return self.latest
-        index = bisect_right(self._starts, seqno) - 1
-        assert index >= 0, (
-            f"no ledger secret for seqno {seqno}, the first starts at {self._starts[0]}"
-        )
-        return self._sealers[index]
+        return self._sealers[self.chain.at(seqno).first]
+
+    def applied(self, seqno: int, changes: Changes) -> None:
+        """Take in what an entry says of ledger secrets; almost none says anything."""
+        if _HISTORICAL in changes:
+            self.chain.note_stored(self.chain.latest.first, seqno)
+        if _BROADCAST in changes:
+            value = changes[_BROADCAST].get(SINGLETON_KEY)
+            if value is not None:
+                self._add(seqno, self._open(value, seqno))
+
+    def _add(self, seqno: int, secrets: list[LedgerSecret]) -> None:
+        for secret in secrets:
+            self.chain.add(LedgerSecret(secret.key, secret.first, seqno))
+            self.latest = self._sealers[secret.first] = EntrySealer(secret.key)
 
     def rollback(self, seqno: int) -> None:
-        """Forget secrets that a rolled-back rekey above ``seqno`` had started."""
-        while len(self._starts) > 1 and self._starts[-1] > seqno + 1:
-            self._starts.pop()
-            self._sealers.pop()
-        self.latest = self._sealers[-1]
+        """Forget what entries above ``seqno`` brought."""
+        self.chain.rollback(seqno)
+        known = {secret.first for secret in self.chain.secrets}
+        self._sealers = {first: each for first, each in self._sealers.items() if first in known}
+        self.latest = self._sealers[self.chain.latest.first]

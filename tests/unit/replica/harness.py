@@ -14,6 +14,8 @@ from ledger.replica.identity import NodeSigner
 from ledger.replica.replica import Replica
 from ledger.replica.sealers import Sealers
 from ledger.replica.settings import ReplicaSettings
+from ledger.secrets.chain import SecretChain
+from ledger.secrets.ledger_secret import LedgerSecret
 from ledger.tables.nodes import (
     NODES_ENDORSED_CERTIFICATES,
     NODES_INFO,
@@ -26,6 +28,14 @@ from ledger.tables.service import ServiceConfiguration
 RECORDS = Table("records", str, str)
 SECRET = bytes(range(32))
 NOW = 1_750_000_000
+
+
+def new_chain() -> SecretChain:
+    return SecretChain([LedgerSecret(SECRET, 1)])
+
+
+def no_broadcast(value: bytes, seqno: int) -> list[LedgerSecret]:
+    raise AssertionError(f"no secrets of {len(value)} bytes at {seqno} are expected")
 
 
 class ManualClock:
@@ -75,7 +85,7 @@ class TestNode:
         self.signer = NodeSigner(self.key, service.key, "issuer", "subject")
         raft = Raft(self.id, Settings(), self._apply, lambda limit: limit // 2)
         self.replica = Replica(
-            self.id, raft, Store(), MerkleTree(), Sealers(SECRET),
+            self.id, raft, Store(), MerkleTree(), Sealers(new_chain(), no_broadcast),
             settings or ReplicaSettings(), self.clock,
         )  # fmt: skip
         self.ledger: list[bytes] = []

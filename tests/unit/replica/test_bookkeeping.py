@@ -6,10 +6,14 @@ import pytest
 
 from ledger.base.ids import TxId
 from ledger.codec.entry import FLAG_CHUNK_BEFORE
+from ledger.codec.tables import SINGLETON_KEY
 from ledger.replica.chunking import Chunking
 from ledger.replica.sealers import Sealers
 from ledger.replica.signatures import SignatureIndex
 from ledger.replica.waiters import CommitWaiters
+from ledger.secrets.chain import SecretChain
+from ledger.secrets.ledger_secret import LedgerSecret
+from ledger.tables.internal import ENCRYPTED_LEDGER_SECRETS
 
 
 def test_a_chunk_ends_at_the_first_signature_after_its_size() -> None:
@@ -65,12 +69,20 @@ def test_signature_index_finds_what_covers_a_transaction() -> None:
         index.add(7)
 
 
-def test_sealers_answer_by_seqno_and_forget_rolled_back_secrets() -> None:
-    sealers = Sealers(bytes(32))
+def test_sealers_follow_rekeys_and_roll_backs() -> None:
+    def open_broadcast(value: bytes, seqno: int) -> list[LedgerSecret]:
+        return [LedgerSecret(value, seqno + 1)]
+
+    sealers = Sealers(SecretChain([LedgerSecret(bytes(32), 1)]), open_broadcast)
     first = sealers.latest
-    sealers.add(bytes([1]) * 32, 11)
+    sealers.applied(9, {"records": {b"k": b"v"}})
+    assert sealers.latest is first
+    rekey: dict[str, dict[bytes, bytes | None]] = {
+        ENCRYPTED_LEDGER_SECRETS.name: {SINGLETON_KEY: bytes([1]) * 32}
+    }
+    sealers.applied(10, rekey)
     second = sealers.latest
-    assert sealers.at(10) is first
+    assert sealers.at(10) is first, "the rekey itself is under the old secret"
     assert sealers.at(11) is second
     sealers.rollback(10)
     assert sealers.latest is second, "a rekey at 10 is still there at 10"
