@@ -1,0 +1,296 @@
+"""The stretch between a session, which is pure, and a transport of the event loop.
+
+``Connection`` has the methods that an event loop calls on a protocol and no others; it knows no
+loop, so tests drive it by hand. ``Interface`` decides who is let in and counts.
+
+Whatever a session or what it calls raises is a broken invariant of ours, never a client's doing:
+it is reported to ``LoopSide.failed``, which ends the process. Errors of the network end up in
+``connection_lost`` and end one connection.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ledger.enclave.plain_session import PlainSession
+from ledger.enclave.session_limits import InterfaceMetrics
+from ledger.enclave.sessions import HttpSession, State, Wire
+from ledger.enclave.tls import TlsContext
+from ledger.endpoints.request import Dispatcher
+
+CLOSE_TIME_MAX_MS = 10_000
+"""A closed connection whose last bytes the client has not taken by then is aborted."""
+
+
+class StreamSession(Protocol):
+    """What runs on a connection: ``HttpSession``, or the session of another node."""
+
+    state: State
+    reading: bool
+    backlog: bool
+    attention: bool
+
+    def receive(self, data: bytes) -> bytes:
+        """Take what was read and return what is to be written."""
+        ...
+
+    def flush(self) -> bytes:
+        """Return what is to be written without having read."""
+        ...
+
+    def end_of_input(self) -> None:
+        """The other side sends nothing more."""
+        ...
+
+    def writable(self, writable: bool) -> None:
+        """Say whether the wire takes more bytes."""
+        ...
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        ...
+
+    def sweep(self, elapsed_ms: float) -> None:
+        """Let time pass."""
+        ...
+
+
+OpenSession = Callable[[Wire], StreamSession | None]
+"""Makes the session of a new connection, or None to close it at once."""
+
+
+class Transport(Protocol):
+    """What a connection needs of the event loop's transport."""
+
+    def write(self, data: bytes) -> None:
+        """Write, or queue what does not fit."""
+        ...
+
+    def write_eof(self) -> None:
+        """End our side of the stream behind what is queued."""
+        ...
+
+    def close(self) -> None:
+        """Close behind what is queued."""
+        ...
+
+    def abort(self) -> None:
+        """Close now."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Stop reading."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        ...
+
+
+class LoopSide(Protocol):
+    """What connections ask of the link."""
+
+    turn_wanted: bool
+    """Whether a turn is scheduled already."""
+
+    def want_turn(self) -> None:
+        """Have ``on_turn`` run once what was read now is handled."""
+        ...
+
+    def flush_later(self, connection: "Connection") -> None:
+        """Call ``connection.flush`` in the next turn."""
+        ...
+
+    def opened(self, connection: "Connection") -> None:
+        """Keep the connection and let time pass for it."""
+        ...
+
+    def closed(self, connection: "Connection") -> None:
+        """Forget the connection."""
+        ...
+
+    def failed(self, error: BaseException) -> None:
+        """Stop the process."""
+        ...
+
+
+class Connection:
+    """One accepted or dialled connection; the event loop's protocol object."""
+
+    __slots__ = ("_closing_ms", "_eof_sent", "_flush_asked", "_open", "_reading", "_session",
+                 "_side", "_transport")  # fmt: skip
+
+    def __init__(self, side: LoopSide, open_session: OpenSession) -> None:
+        self._side = side
+        self._open = open_session
+        self._session: StreamSession | None = None
+        self._transport: Transport | None = None
+        self._reading = True
+        self._eof_sent = False
+        self._flush_asked = False
+        self._closing_ms: float | None = None
+
+    # -- called by the event loop ------------------------------------------------------
+
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - the loop's own type
+        """The connection is up."""
+        side = self._side
+        try:
+            self._transport = transport
+            session = self._open(self)
+            if session is None:
+                transport.close()
+                return
+            self._session = session
+            side.opened(self)
+            self._write(session.flush())
+            self._attend(session)
+        except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
+            side.failed(error)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes were read."""
+        session, transport, side = self._session, self._transport, self._side
+        if session is None or transport is None:
+            return
+        try:
+            output = session.receive(data)
+            if output:
+                transport.write(output)
+            if session.attention:
+                self._attend(session)
+        except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
+            side.failed(error)
+        if not side.turn_wanted:
+            side.want_turn()
+
+    def eof_received(self) -> bool:
+        """The other side closed its direction; ours stays open until all is answered."""
+        session, side = self._session, self._side
+        if session is not None:
+            try:
+                session.end_of_input()
+                self._write(session.flush())
+                self._attend(session)
+            except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
+                side.failed(error)
+        return True
+
+    def connection_lost(self, _reason: Exception | None) -> None:
+        """The connection is gone, for whatever reason."""
+        session, side = self._session, self._side
+        self._session = self._transport = None
+        if session is not None:
+            try:
+                session.lost()
+                side.closed(self)
+            except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
+                side.failed(error)
+
+    def pause_writing(self) -> None:
+        """More is queued than the transport likes."""
+        if self._session is not None:
+            self._session.writable(False)
+
+    def resume_writing(self) -> None:
+        """The transport takes more."""
+        if self._session is not None:
+            self._session.writable(True)
+            self.answers_wait()
+
+    # -- called by the session and the link --------------------------------------------
+
+    def answers_wait(self) -> None:
+        """See ``Wire``."""
+        if not self._flush_asked:
+            self._flush_asked = True
+            self._side.flush_later(self)
+
+    def flush(self) -> None:
+        """Write what the session has to say."""
+        self._flush_asked = False
+        session = self._session
+        if session is not None:
+            self._write(session.flush())
+            self._attend(session)
+
+    def sweep(self, elapsed_ms: float) -> None:
+        """Let time pass."""
+        session, transport = self._session, self._transport
+        if session is None or transport is None:
+            return
+        if self._closing_ms is not None:
+            self._closing_ms += elapsed_ms
+            if self._closing_ms >= CLOSE_TIME_MAX_MS:
+                transport.abort()
+            return
+        session.sweep(elapsed_ms)
+        if session.attention:
+            self._write(session.flush())
+            self._attend(session)
+
+    def close(self) -> None:
+        """Close the connection behind what is queued: the node stops."""
+        if self._transport is not None:
+            self._transport.close()
+
+    # -- helpers -----------------------------------------------------------------------
+
+    def _write(self, data: bytes) -> None:
+        if data and self._transport is not None:
+            self._transport.write(data)
+
+    def _attend(self, session: StreamSession) -> None:
+        """Carry out what the session wants of the wire."""
+        transport = self._transport
+        if transport is None or not session.attention:
+            return
+        session.attention = False
+        if session.state is State.OVER:
+            if self._closing_ms is None:
+                self._closing_ms = 0.0
+                transport.close()
+            return
+        if session.state is State.LINGERING and not self._eof_sent:
+            self._eof_sent = True
+            transport.write_eof()
+        if session.reading is not self._reading:
+            self._reading = session.reading
+            if self._reading:
+                transport.resume_reading()
+            else:
+                transport.pause_reading()
+        if session.backlog:
+            self.answers_wait()
+
+
+class Interface:
+    """One RPC interface: decides who is let in.
+
+    Attributes:
+        tls: Certificate of the interface; None serves plain TCP.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tls: TlsContext | None,
+        metrics: InterfaceMetrics,
+        dispatcher: Dispatcher,
+    ) -> None:
+        self.tls = tls
+        self._name = name
+        self._metrics = metrics
+        self._dispatcher = dispatcher
+
+    def open_session(self, wire: Wire) -> HttpSession | None:
+        """Let a connection in, or return None above the hard cap or without a certificate."""
+        limits, active = self._metrics.limits, self._metrics.sessions.active
+        if active >= limits.max_open_sessions_hard:
+            return None
+        tls = PlainSession() if self.tls is None else self.tls.session()
+        if tls is None:
+            return None
+        over = active >= limits.max_open_sessions_soft
+        return HttpSession(
+            self._name, tls, self._dispatcher, self._metrics, wire, over_soft_cap=over
+        )

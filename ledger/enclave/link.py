@@ -1,0 +1,363 @@
+"""The event loop of the enclave process: sockets, timers, the worker thread, the host's frames.
+
+Everything here is given capabilities, never names: listening sockets are inherited, connected
+ones come from the host, and nothing is opened, bound or dialled. Worked session::
+
+    link = Link(SystemClock())
+    link.attach_host(pair, on_frame)            # on_frame(message, tail, socket or None)
+    link.listen("primary", sock, TlsContext(backend), SessionLimits(), dispatcher)
+    link.set_certificate("primary", Identity(chain_pem, key_pem))       # served from now on
+    link.on_turn = runtime.turn
+    link.every(10, tick)
+    outcome = link.run()                                                # until ``stop``
+    link.send_host(encode(Stopping(outcome.reason, code)))
+    link.close()
+
+**Turns.** Whatever happens (bytes of a client, a frame of the host, a timer, a result of the
+worker) has ``on_turn`` called once before the loop waits again, after everything that was
+readable has been handled. Answers completed inside it and frames queued by it leave in the
+same turn. Nothing runs per request but the dispatcher.
+
+**Failures.** Whatever a callback, a session or a job raises ends the loop: ``run`` returns with
+``error`` set. There is no way on after a broken invariant.
+
+uvloop opens an io_uring where the kernel lets it, only to save ``epoll_ctl`` calls, and works
+without. A lock-down must make ``io_uring_setup`` fail with ENOSYS before a ``Link`` exists:
+one that lets the ring be made and then refuses ``io_uring_enter`` kills the process.
+"""
+
+import asyncio
+import contextlib
+import socket
+import traceback
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import uvloop
+
+from ledger.base.clock import Clock
+from ledger.base.errors import MisuseError
+from ledger.enclave.connections import Connection, Interface, OpenSession
+from ledger.enclave.host_channel import HostChannel, OnHostFrame
+from ledger.enclave.session_limits import NodeMetrics, SessionLimits
+from ledger.enclave.system import raise_descriptor_limit
+from ledger.enclave.timers import Timers
+from ledger.enclave.tls import Identity, TlsContext
+from ledger.enclave.worker import Worker
+from ledger.endpoints.request import Dispatcher
+
+T = TypeVar("T")
+
+BACKLOG = 1024
+"""Connections the kernel completes before we accept them; it caps this at ``somaxconn``."""
+
+SWEEP_INTERVAL_MS = 250
+"""How often time passes for sessions; the precision of their timeouts."""
+
+HOST_GONE = "the host process closed the channel"
+
+_STOP_TIME_MAX_S = 1.0
+"""How long ``close`` waits for clients to take their last answers, and for the worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Why the loop ended.
+
+    Attributes:
+        reason: One sentence.
+        error: Traceback of what broke, or None when nothing did.
+    """
+
+    reason: str
+    error: str | None = None
+
+
+class Link:
+    """The loop and all that hangs on it.
+
+    Attributes:
+        on_turn: Called once per loop turn in which something happened.
+        metrics: Counters of all sessions.
+        turn_wanted: Whether a turn is scheduled already.
+        timers: ``every`` and ``wake_in``.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.on_turn: Callable[[], None] = _nothing
+        self.metrics = NodeMetrics()
+        self.turn_wanted = False
+        self._clock = clock
+        self._loop = uvloop.new_event_loop()
+        self._loop.set_exception_handler(self._loop_failed)
+        self._interfaces: dict[str, Interface] = {}
+        self._servers: list[asyncio.AbstractServer] = []
+        self._connections: set[Connection] = set()
+        self._to_flush: list[Connection] = []
+        self._host: HostChannel | None = None
+        self._host_watched = False
+        self._worker: Worker | None = None
+        self._outcome: Outcome | None = None
+        self._last_closed: asyncio.Event | None = None
+        self.timers = Timers(self._loop, self.want_turn)
+        self._swept_at = clock.monotonic_ms()
+        self.timers.every(SWEEP_INTERVAL_MS, self._sweep)
+
+    # -- clients and other nodes -------------------------------------------------------
+
+    def listen(
+        self,
+        name: str,
+        sock: socket.socket,
+        tls: TlsContext | None,
+        limits: SessionLimits,
+        dispatcher: Dispatcher,
+    ) -> None:
+        """Serve HTTP on an inherited listening socket.
+
+        Args:
+            name: Of the interface, unique.
+            sock: The socket, owned by the link from now on.
+            tls: Where the certificate will be. Connections are closed before the handshake
+                until it is there. None serves plain TCP at once.
+            limits: Bounds of its sessions.
+            dispatcher: What requests are handed to.
+        """
+        interface = Interface(name, tls, self.metrics.add(name, limits), dispatcher)
+        self._interfaces[name] = interface
+        self.listen_streams(sock, interface.open_session)
+
+    def set_certificate(self, name: str, identity: Identity) -> None:
+        """Serve this certificate to the connections that an interface accepts from now on.
+
+        Raises:
+            MisuseError: no interface of this name has TLS.
+            FormatError: certificate and key do not parse or do not belong together.
+        """
+        interface = self._interfaces.get(name)
+        if interface is None or interface.tls is None:
+            raise MisuseError(f"got certificate for {name!r}, which is no interface with TLS")
+        interface.tls.replace(identity)
+
+    def listen_streams(self, sock: socket.socket, open_session: OpenSession) -> None:
+        """Accept connections on an inherited listening socket, each with a session of its own."""
+        serve = self._loop.create_server(
+            lambda: _protocol(Connection(self, open_session)), sock=sock, backlog=BACKLOG
+        )
+        self._start(serve, self._servers.append)
+
+    def adopt(self, sock: socket.socket, open_session: OpenSession) -> None:
+        """Run a session on a connected socket that the host handed over."""
+        connection = Connection(self, open_session)
+        self._start(self._connect(connection, sock), _ignore)
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets; connections that are up go on."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+    # -- the host ----------------------------------------------------------------------
+
+    def attach_host(self, pair: socket.socket, on_frame: OnHostFrame) -> None:
+        """Exchange frames with the host over our end of the socket pair."""
+        assert self._host is None, "there is one host"
+        self._host = HostChannel(pair, on_frame)
+        self._loop.add_reader(self._host.descriptor, self._host_readable)
+
+    def send_host(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Queue one frame, in pieces; it leaves at the end of this turn."""
+        assert self._host is not None, "the host is attached before frames are sent"
+        self._host.send(pieces)
+        self.want_turn()
+
+    @property
+    def host_queue_size(self) -> int:
+        """Bytes of frames that the host has not taken yet."""
+        return 0 if self._host is None else self._host.queued_size
+
+    # -- time and work -----------------------------------------------------------------
+
+    def every(self, interval_ms: float, callback: Callable[[], None]) -> None:
+        """Call back again and again, never twice for one interval; missed ones are not made up."""
+        self.timers.every(interval_ms, callback)
+
+    def wake_in(self, delay_ms: float) -> None:
+        """Have a turn happen after this time at the latest."""
+        self.timers.wake_in(delay_ms)
+
+    def run_in_thread(self, function: Callable[[], T], done: Callable[[T], None]) -> None:
+        """Run ``function`` in the worker thread, in order, and ``done`` on the loop."""
+        if self._worker is None:
+            self._worker = Worker(self._hand_back, self._worker_failed)
+        self._worker.submit(function, done)
+
+    # -- beginning and end -------------------------------------------------------------
+
+    def run(self) -> Outcome:
+        """Run the loop until ``stop`` or a failure."""
+        raise_descriptor_limit()
+        if self._outcome is None:
+            self._loop.run_forever()
+        return self._outcome or Outcome("the event loop was stopped")
+
+    def stop(self, reason: str) -> None:
+        """End ``run`` after this turn. The first reason counts."""
+        if self._outcome is None:
+            self._outcome = Outcome(reason)
+        self._loop.call_soon(self._loop.stop)
+
+    def close(self) -> None:
+        """Close everything, after ``run``. Frames that are queued still leave."""
+        assert not self._loop.is_running(), "the loop ends first"
+        self.timers.cancel()
+        self.stop_accepting()
+        self._loop.run_until_complete(self._close_connections())
+        if self._worker is not None:
+            self._worker.stop(_STOP_TIME_MAX_S)
+        if self._host is not None:
+            self._loop.remove_reader(self._host.descriptor)
+            self._loop.remove_writer(self._host.descriptor)
+            self._host.flush_and_close()
+            self._host = None
+        self._loop.close()
+
+    # -- what connections ask for, see ``LoopSide`` ------------------------------------
+
+    def want_turn(self) -> None:
+        """Have ``on_turn`` run once what was read now is handled."""
+        if not self.turn_wanted:
+            self.turn_wanted = True
+            self._loop.call_soon(self._turn)
+
+    def flush_later(self, connection: Connection) -> None:
+        """Call ``connection.flush`` in the next turn."""
+        self._to_flush.append(connection)
+        self.want_turn()
+
+    def opened(self, connection: Connection) -> None:
+        """Keep the connection and let time pass for it."""
+        self._connections.add(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """Forget the connection."""
+        self._connections.discard(connection)
+        if self._last_closed is not None and not self._connections:
+            self._last_closed.set()
+
+    def failed(self, error: BaseException) -> None:
+        """End the loop because of a broken invariant."""
+        if self._outcome is None or self._outcome.error is None:
+            text = "".join(traceback.format_exception(error))
+            self._outcome = Outcome(f"{type(error).__name__}: {error}", text)
+        self._loop.call_soon(self._loop.stop)
+
+    # -- the turn ----------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        self.turn_wanted = False
+        try:
+            self._flush_connections()
+            self.on_turn()
+            self._flush_connections()
+            if self._host is not None and self._host.wants_to_write:
+                self._write_host(self._host)
+        except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
+            self.failed(error)
+
+    def _flush_connections(self) -> None:
+        # What a flush adds (a backlog of pipelined requests) waits for the next round.
+        connections, self._to_flush = self._to_flush, []
+        for connection in connections:
+            connection.flush()
+
+    def _write_host(self, host: HostChannel) -> None:
+        try:
+            host.write()
+        except (BrokenPipeError, ConnectionResetError):
+            self.stop(HOST_GONE)
+            return
+        if host.wants_to_write != self._host_watched:
+            self._host_watched = host.wants_to_write
+            if self._host_watched:
+                self._loop.add_writer(host.descriptor, self.want_turn)
+            else:
+                self._loop.remove_writer(host.descriptor)
+
+    def _host_readable(self) -> None:
+        assert self._host is not None, "the reader goes with the channel"
+        self.want_turn()
+        try:
+            if not self._host.read():
+                self._loop.remove_reader(self._host.descriptor)
+                self.stop(HOST_GONE)
+        except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
+            self._loop.remove_reader(self._host.descriptor)
+            self.failed(error)
+
+    def _sweep(self) -> None:
+        now = self._clock.monotonic_ms()
+        elapsed, self._swept_at = now - self._swept_at, now
+        for connection in tuple(self._connections):
+            connection.sweep(elapsed)
+
+    # -- inside the loop ---------------------------------------------------------------
+
+    def _start(self, work: Coroutine[Any, Any, T], done: Callable[[T], object]) -> None:
+        """Run a coroutine of the library that has no reason to take long."""
+        if not self._loop.is_running():
+            done(self._loop.run_until_complete(work))
+            return
+
+        def finished(task: "asyncio.Task[T]") -> None:
+            error = task.exception()
+            if error is None:
+                done(task.result())
+            else:
+                self.failed(error)
+
+        self._loop.create_task(work).add_done_callback(finished)
+
+    async def _connect(self, connection: Connection, sock: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: _protocol(connection), sock)
+        except OSError as error:  # the other side was gone before we looked
+            connection.connection_lost(error)
+
+    async def _close_connections(self) -> None:
+        for connection in tuple(self._connections):
+            connection.close()
+        if self._connections:
+            self._last_closed = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._last_closed.wait(), _STOP_TIME_MAX_S)
+
+    def _hand_back(self, done: Callable[[Any], None], result: object) -> None:
+        self._loop.call_soon_threadsafe(self._worker_done, done, result)
+
+    def _worker_done(self, done: Callable[[Any], None], result: object) -> None:
+        self.want_turn()
+        done(result)
+
+    def _worker_failed(self, error: BaseException) -> None:
+        self._loop.call_soon_threadsafe(self.failed, error)
+
+    def _loop_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError) and "transport" in context:
+            return  # the network's: the connection is lost and told so. Ours never get here
+        self.failed(error or RuntimeError(context.get("message", "the event loop failed")))
+
+
+def _protocol(connection: Connection) -> asyncio.BaseProtocol:
+    """Return the connection as what it is to the loop: an object with a protocol's methods."""
+    return cast("asyncio.BaseProtocol", connection)
+
+
+def _nothing() -> None:
+    """Do nothing, until somebody wants turns."""
+
+
+def _ignore(_result: object) -> None:
+    """Need no result."""
