@@ -1,0 +1,141 @@
+"""Checks of the COSE signature in a signature transaction, header by header."""
+
+from dataclasses import dataclass
+
+from ledger.audit.findings import Findings, Place
+from ledger.base.errors import FormatError, VerificationError
+from ledger.base.ids import TxId
+from ledger.codec import canonical
+from ledger.crypto import cose, cose_ledger
+from ledger.crypto.cose import Sign1
+from ledger.crypto.keys import PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class CoseResult:
+    """What a message said that later checks need.
+
+    Attributes:
+        is_valid: The signature is the service's over the root.
+        issued_at: Seconds since 1970, 0 when it does not say.
+        names: Issuer and subject, None when it does not say.
+    """
+
+    is_valid: bool
+    issued_at: int
+    names: tuple[str, str] | None
+
+
+def check_cose(
+    findings: Findings,
+    place: Place,
+    value: bytes,
+    expected: tuple[TxId, bytes, PublicKey | None],
+) -> CoseResult:
+    """Check one value of the COSE signature table.
+
+    Args:
+        findings: Takes what is found.
+        place: The signature transaction.
+        value: A JSON string, base64 of the message.
+        expected: The signature transaction, the signed root, and the service key (None when the
+            ledger at hand does not say; the signature is then not looked at).
+    """
+    try:
+        text = canonical.loads(value)
+        if not isinstance(text, str):
+            raise FormatError(f"got JSON of type {type(text).__name__}, want text")
+        message = cose.parse_sign1(canonical.b64decode(text), size_max=cose_ledger.MESSAGE_SIZE_MAX)
+    except FormatError as error:
+        findings.error("cose-format", place, str(error))
+        return CoseResult(is_valid=False, issued_at=0, names=None)
+    tx_id, root, key = expected
+    before = findings.by_severity.total()
+    _check_payload(findings, place, message, root)
+    _check_kid(findings, place, message, key)
+    _check_vds(findings, place, message)
+    _check_txid(findings, place, message, tx_id)
+    issued_at, names = _check_cwt(findings, place, message)
+    if findings.by_severity.total() == before:
+        _check_exact(findings, place, message)
+    is_valid = key is not None and _check_signature(findings, place, message, root, key)
+    return CoseResult(is_valid, issued_at, names)
+
+
+def _check_payload(findings: Findings, place: Place, message: Sign1, root: bytes) -> None:
+    if message.payload is not None:
+        same = "the root" if message.payload == root else "something else than the root"
+        findings.error("cose-payload", place, f"got {same} as attached payload, want it detached")
+    if message.unprotected:
+        findings.error("cose-unprotected", place, "got unprotected headers, want none")
+
+
+def _check_kid(findings: Findings, place: Place, message: Sign1, key: PublicKey | None) -> None:
+    try:
+        kid = cose_ledger.key_id_of(message)
+    except FormatError as error:
+        findings.error("cose-kid", place, str(error))
+        return
+    if key is not None and kid != key.id:
+        findings.error("cose-kid", place, f"got key id {kid}, want the service's {key.id}")
+
+
+def _check_vds(findings: Findings, place: Place, message: Sign1) -> None:
+    vds = message.protected.get(cose_ledger.VDS)
+    want = cose_ledger.VDS_CCF_LEDGER_SHA256
+    if vds != want or isinstance(vds, bool):
+        findings.error("cose-vds", place, f"got data structure {str(vds)[:40]}, want {want}")
+
+
+def _check_txid(findings: Findings, place: Place, message: Sign1, tx_id: TxId) -> None:
+    own = message.protected.get(cose_ledger.CCF_V1)
+    text = own.get("txid") if isinstance(own, dict) else None
+    if text != str(tx_id):
+        findings.error("cose-txid", place, f"got txid {str(text)[:40]}, want {tx_id}")
+
+
+def _check_cwt(
+    findings: Findings, place: Place, message: Sign1
+) -> tuple[int, tuple[str, str] | None]:
+    """Check the CWT claims; return time of signing, issuer and subject."""
+    claims = message.protected.get(cose.CWT_CLAIMS)
+    if not isinstance(claims, dict):
+        findings.error("cose-cwt", place, "got no CWT claims, want time, issuer and subject")
+        return 0, None
+    issued_at = claims.get(cose_ledger.CWT_IAT)
+    issuer = claims.get(cose_ledger.CWT_ISS)
+    subject = claims.get(cose_ledger.CWT_SUB)
+    if not isinstance(issued_at, int) or isinstance(issued_at, bool) or issued_at <= 0:
+        findings.error("cose-cwt", place, f"got time {str(issued_at)[:40]}, want seconds")
+        issued_at = 0
+    if not isinstance(issuer, str) or not isinstance(subject, str):
+        findings.error("cose-cwt", place, "got no issuer or subject of type text")
+        return issued_at, None
+    return issued_at, (issuer, subject)
+
+
+def _check_exact(findings: Findings, place: Place, message: Sign1) -> None:
+    """Compare the protected header with the bytes that its values should have."""
+    try:
+        exact = cose_ledger.parse_root_signature(
+            cose.assemble(message.protected_bytes, None, message.signature)
+        ).has_exact_header
+    except FormatError:
+        exact = False
+    if not exact:
+        findings.error(
+            "cose-header-form",
+            place,
+            "got a protected header with another order, encoding or more labels than it should",
+        )
+
+
+def _check_signature(
+    findings: Findings, place: Place, message: Sign1, root: bytes, key: PublicKey
+) -> bool:
+    try:
+        cose.verify(message, key, root if message.payload is None else None)
+    except VerificationError as error:
+        findings.error("cose-signature", place, str(error))
+        return False
+    return message.payload is None or message.payload == root
