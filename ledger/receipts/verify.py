@@ -159,6 +159,9 @@ def _verify_cose(receipt: CoseReceipt, key: PublicKey) -> VerifiedReceipt:
     for proof in receipt.proofs:
         leaf = leaf_digest(proof.write_set_digest, proof.commit_evidence, proof.claims_digest)
         tx_id = transaction_of(proof.commit_evidence)
+        signed = receipt.signature.tx_id
+        if signed is not None and tx_id.seqno >= signed.seqno:
+            raise VerificationError(f"got transaction {tx_id}, want one before its root, {signed}")
         transactions.append(ProvedTransaction(tx_id, proof.claims_digest, leaf))
         roots.add(fold(leaf, proof.path))
     if len(roots) != 1:

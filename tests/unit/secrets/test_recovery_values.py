@@ -168,7 +168,12 @@ def test_shares_of_strangers_and_malformed_values(keys: dict[MemberId, RsaPrivat
         decrypt_share(value, _member(9), keys[member])
     with pytest.raises(VerificationError):
         decrypt_share(value, member, keys[other])
-    for bad in ({}, {"encrypted_shares": []}, {**value, "wrapped_latest_ledger_secret": 1}):
+    malformed: list[dict[str, Any]] = [
+        {},
+        {"encrypted_shares": []},
+        {**value, "wrapped_latest_ledger_secret": 1},
+    ]
+    for bad in malformed:
         with pytest.raises(FormatError):
             unwrap_with_shares(bad, [bytes(44)])
     with pytest.raises(FormatError):
