@@ -1,0 +1,355 @@
+"""Runs scripts in another process without ever blocking the event loop.
+
+One script runs at a time. Members queue behind each other in turns, so one member's many slow
+scripts do not stand in front of another's. While a script runs, its calls are answered from the
+event loop against the transaction of the request that waits for it; other requests go on.
+
+A script process that dies, or takes longer than the script may, makes that script a failed one,
+and the next script gets a new process. When the keeper itself is gone, scripts are unavailable
+and ``on_lost`` is told.
+"""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from typing_extensions import override
+
+from governance.scripting import (
+    FailureKind,
+    HostCall,
+    HostError,
+    ScriptCall,
+    ScriptFailure,
+    ScriptLimits,
+    ScriptOutcome,
+)
+from ledger.base.errors import FormatError
+from ledger.launch.script_worker import (
+    BROKEN_EXIT_STATUS,
+    CONTROL_SIZE_MAX,
+    ENDED,
+    START,
+    STARTED,
+    STOP,
+)
+from ledger.launch.script_worker_wire import (
+    Answer,
+    Call,
+    End,
+    FrameBuffer,
+    Run,
+    ToNode,
+    ToScript,
+    decode_to_node,
+    encode,
+)
+
+QUEUE_MAX = 256
+"""Most scripts that wait; each holds a request and its transaction."""
+
+_BOOTSTRAP = (
+    "import sys; sys.path[:] = sys.argv[2:]; "
+    "from ledger.launch.script_worker import main; main(int(sys.argv[1]))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """A started keeper.
+
+    Attributes:
+        process: The keeper's process; it ends when ``control`` is closed.
+        control: Our end of its control socket.
+    """
+
+    process: "subprocess.Popen[bytes]"
+    control: socket.socket
+
+
+def start_keeper(paths: Sequence[str] | None = None) -> Keeper:
+    """Start the keeper: isolated Python, empty environment, nothing inherited but one socket.
+
+    Args:
+        paths: Import path of the new process; that of this one when None.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    fd = theirs.fileno()
+    search = [path for path in (sys.path if paths is None else paths) if path]
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and a constant program
+        [sys.executable, "-I", "-c", _BOOTSTRAP, str(fd), *search],
+        env={},
+        cwd="/",
+        pass_fds=(fd,),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    theirs.close()
+    ours.setblocking(False)
+    return Keeper(process, ours)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    call: ScriptCall
+    host: HostCall
+    resume: Callable[[ScriptOutcome], None]
+
+
+class _Turns:
+    """Waiting jobs, one owner after the other."""
+
+    def __init__(self) -> None:
+        self._owners: OrderedDict[str, deque[_Job]] = OrderedDict()
+        self.count = 0
+
+    def put(self, job: _Job) -> None:
+        self._owners.setdefault(job.call.owner, deque()).append(job)
+        self.count += 1
+
+    def take(self) -> _Job | None:
+        if not self._owners:
+            return None
+        owner, jobs = self._owners.popitem(last=False)
+        job = jobs.popleft()
+        if jobs:
+            self._owners[owner] = jobs
+        self.count -= 1
+        return job
+
+
+class _Connection(asyncio.Protocol):
+    """The script socket; dropped with its process."""
+
+    def __init__(self, runner: "ProcessScriptRunner") -> None:
+        self._runner = runner
+        self._frames = FrameBuffer()
+        self._transport: asyncio.Transport | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport), "a stream socket has such a transport"
+        self._transport = transport
+        self._runner.connected(self)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        try:
+            for body in self._frames.feed(data):
+                self._runner.received(self, decode_to_node(body))
+        except FormatError as error:
+            self._runner.abandon(f"the process that runs scripts went astray: {error}")
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._runner.disconnected(self)
+
+    def send(self, message: ToScript) -> None:
+        """Send a message.
+
+        Raises:
+            FormatError: it has no form that fits a frame.
+        """
+        frame = encode(message)
+        assert self._transport is not None, "nothing is sent before the connection is made"
+        self._transport.write(frame)
+
+    def close(self) -> None:
+        """Drop the socket; the process at its other end then ends by itself."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class ProcessScriptRunner:
+    """``ScriptRunner`` over a keeper's processes.
+
+    Args:
+        keeper: Started before; belongs to the runner from now on.
+        loop: The event loop that everything here runs on.
+        on_lost: Told, once, why scripts cannot run any more.
+    """
+
+    def __init__(
+        self, keeper: Keeper, loop: asyncio.AbstractEventLoop, on_lost: Callable[[str], None]
+    ) -> None:
+        self._keeper = keeper
+        self._loop = loop
+        self._on_lost = on_lost
+        self._turns = _Turns()
+        self._job: _Job | None = None
+        self._connection: _Connection | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._stop_reason: str | None = None
+        self._lost: str | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        loop.add_reader(keeper.control.fileno(), self._on_control)
+        self._command(START)
+
+    def start(
+        self, call: ScriptCall, host: HostCall, resume: Callable[[ScriptOutcome], None]
+    ) -> None:
+        """Queue a script; see ``ScriptRunner``."""
+        problem = self._lost
+        if problem is None and self._turns.count >= QUEUE_MAX:
+            problem = f"{QUEUE_MAX} scripts are waiting"
+        if problem is not None:
+            failure = ScriptFailure(FailureKind.UNAVAILABLE, problem)
+            self._loop.call_soon(resume, ScriptOutcome(failure=failure))
+            return
+        self._turns.put(_Job(call, host, resume))
+        self._loop.call_soon(self._next)
+
+    def close(self) -> None:
+        """End the processes; scripts that wait or run become unavailable."""
+        self._lose("the node stops", tell=False)
+        self._keeper.process.wait()
+
+    def connected(self, connection: _Connection) -> None:
+        """Take a new script process into use."""
+        self._connection = connection
+        self._next()
+
+    def received(self, connection: _Connection, message: ToNode) -> None:
+        """Take a message of a script process."""
+        if connection is not self._connection or self._job is None:
+            return
+        if isinstance(message, End):
+            self._finish(_outcome_of(message))
+            return
+        try:
+            connection.send(_answer(self._job.host, message))
+        except FormatError as error:
+            connection.send(Answer(refusal=str(error)))
+
+    def abandon(self, reason: str) -> None:
+        """Give the running script up and have its process killed.
+
+        The process gets nothing more and is not heard any more; ``_replace`` ends the script.
+        """
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+            self._stop_reason = reason
+            self._command(STOP)
+
+    def disconnected(self, connection: _Connection) -> None:
+        """Give no more scripts to a process that has dropped its socket: it is about to be gone."""
+        if connection is self._connection:
+            self._connection = None
+
+    def _next(self) -> None:
+        """Run the next script if one waits and a process is idle."""
+        if self._job is not None or self._connection is None:
+            return
+        job = self._turns.take()
+        if job is None:
+            return
+        self._job = job
+        limits = job.call.limits
+        self._deadline = self._loop.call_later(limits.wall_ms_max / 1000, self._overdue)
+        call = job.call
+        run = Run(call.name, call.source, call.function, list(call.arguments), limits)
+        try:
+            self._connection.send(run)
+        except FormatError as error:
+            failure = ScriptFailure(FailureKind.ERROR, str(error))
+            self._finish(ScriptOutcome(failure=failure))
+
+    def _overdue(self) -> None:
+        assert self._job is not None, "the deadline ends with the job"
+        self.abandon(f"the script took more than {self._job.call.limits.wall_ms_max} ms")
+
+    def _finish(self, outcome: ScriptOutcome) -> None:
+        job, self._job = self._job, None
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        self._loop.call_soon(self._next)
+        if job is not None:
+            job.resume(outcome)
+
+    def _on_control(self) -> None:
+        try:
+            data, fds, _, _ = socket.recv_fds(self._keeper.control, CONTROL_SIZE_MAX, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, fds = b"", []
+        if data == STARTED and len(fds) == 1:
+            task = self._loop.create_task(self._connect(socket.socket(fileno=fds[0])))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif data.startswith(ENDED):
+            self._replace(int(data.removeprefix(ENDED)))
+        else:
+            self._lose("the process that runs scripts is gone", tell=True)
+
+    async def _connect(self, script_socket: socket.socket) -> None:
+        script_socket.setblocking(False)
+        await self._loop.create_unix_connection(lambda: _Connection(self), sock=script_socket)
+
+    def _replace(self, status: int) -> None:
+        """A script process has died: fail its script, get another process."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        reason, self._stop_reason = self._stop_reason, None
+        self._command(START)
+        if self._job is not None:
+            reason = reason or _reason_of(status, self._job.call.limits)
+            failure = ScriptFailure(FailureKind.RESOURCE, reason)
+            self._finish(ScriptOutcome(failure=failure))
+
+    def _command(self, command: bytes) -> None:
+        if self._lost is None:
+            try:
+                self._keeper.control.send(command)
+            except OSError:
+                self._lose("the process that runs scripts is gone", tell=True)
+
+    def _lose(self, reason: str, *, tell: bool) -> None:
+        if self._lost is not None:
+            return
+        self._lost = reason
+        self._loop.remove_reader(self._keeper.control.fileno())
+        self._keeper.control.close()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        failure = ScriptFailure(FailureKind.UNAVAILABLE, reason)
+        self._finish(ScriptOutcome(failure=failure))
+        while (job := self._turns.take()) is not None:
+            self._loop.call_soon(job.resume, ScriptOutcome(failure=failure))
+        if tell:
+            self._on_lost(reason)
+
+
+def _answer(host: HostCall, message: Call) -> Answer:
+    """Answer a call of the script, in the transaction of the request that waits for it."""
+    try:
+        return Answer(host(message.name, message.arguments))
+    except HostError as error:
+        return Answer(refusal=str(error))
+
+
+def _outcome_of(end: End) -> ScriptOutcome:
+    if end.kind is None:
+        return ScriptOutcome(value=end.value, steps=end.steps)
+    return ScriptOutcome(failure=ScriptFailure(end.kind, end.reason, end.trace), steps=end.steps)
+
+
+def _reason_of(status: int, limits: ScriptLimits) -> str:
+    """Say what a script did whose process ended by itself."""
+    if status == -signal.SIGXCPU:
+        return f"the script took more than {limits.cpu_seconds_max} s of processor time"
+    if status in {-signal.SIGABRT, -signal.SIGBUS, BROKEN_EXIT_STATUS}:
+        return f"the script used more than {limits.memory_bytes_max} bytes of memory"
+    if status == -signal.SIGSEGV:
+        return "the script nested calls or data deeper than the interpreter's stack"
+    return f"the script ended its process (status {status})"
