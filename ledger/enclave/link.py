@@ -38,8 +38,9 @@ import uvloop
 
 from ledger.base.clock import Clock
 from ledger.base.errors import MisuseError
-from ledger.enclave.connections import Connection, Interface, OpenSession
+from ledger.enclave.connections import Connection, Interface
 from ledger.enclave.host_channel import HostChannel, OnHostFrame
+from ledger.enclave.peer_wires import OpenWire, PeerWire
 from ledger.enclave.session_limits import NodeMetrics, SessionLimits
 from ledger.enclave.system import raise_descriptor_limit
 from ledger.enclave.timers import Timers
@@ -48,6 +49,7 @@ from ledger.enclave.worker import Worker
 from ledger.endpoints.request import Dispatcher
 
 T = TypeVar("T")
+OnFailure = Callable[[str], None]
 
 BACKLOG = 1024
 """Connections the kernel completes before we accept them; it caps this at ``somaxconn``."""
@@ -94,6 +96,8 @@ class Link:
         self._interfaces: dict[str, Interface] = {}
         self._servers: list[asyncio.AbstractServer] = []
         self._connections: set[Connection] = set()
+        self._accepted_wires: set[PeerWire] = set()
+        self._dialled_wires: set[PeerWire] = set()
         self._to_flush: list[Connection] = []
         self._host: HostChannel | None = None
         self._host_watched = False
@@ -126,7 +130,7 @@ class Link:
         """
         interface = Interface(name, tls, self.metrics.add(name, limits), dispatcher)
         self._interfaces[name] = interface
-        self.listen_streams(sock, interface.open_session)
+        self._serve(sock, lambda: Connection(self, interface.open_session))
 
     def set_certificate(self, name: str, identity: Identity) -> None:
         """Serve this certificate to the connections that an interface accepts from now on.
@@ -140,17 +144,20 @@ class Link:
             raise MisuseError(f"got certificate for {name!r}, which is no interface with TLS")
         interface.tls.replace(identity)
 
-    def listen_streams(self, sock: socket.socket, open_session: OpenSession) -> None:
-        """Accept connections on an inherited listening socket, each with a session of its own."""
-        serve = self._loop.create_server(
-            lambda: _protocol(Connection(self, open_session)), sock=sock, backlog=BACKLOG
-        )
-        self._start(serve, self._servers.append)
+    def listen_peers(self, sock: socket.socket, accept: OpenWire) -> None:
+        """Accept connections of other nodes on an inherited listening socket."""
+        self._serve(sock, lambda: PeerWire(self, accept, self._accepted_wires))
 
-    def adopt(self, sock: socket.socket, open_session: OpenSession) -> None:
-        """Run a session on a connected socket that the host handed over."""
-        connection = Connection(self, open_session)
-        self._start(self._connect(connection, sock), _ignore)
+    def adopt_peer(self, sock: socket.socket, opened: OpenWire, failed: OnFailure) -> None:
+        """Run a node connection on a connected socket that the host handed over.
+
+        Args:
+            sock: The socket, owned by the link from now on.
+            opened: Called with the wire, soon, unless the other side is gone already.
+            failed: Called with the reason instead of ``opened`` then.
+        """
+        wire = PeerWire(self, opened, self._dialled_wires)
+        self._start(self._connect(wire, sock, failed), _ignore)
 
     def stop_accepting(self) -> None:
         """Close the listening sockets; connections that are up go on."""
@@ -301,6 +308,8 @@ class Link:
         elapsed, self._swept_at = now - self._swept_at, now
         for connection in tuple(self._connections):
             connection.sweep(elapsed)
+        for wire in tuple(self._accepted_wires):
+            wire.sweep(elapsed)
 
     # -- inside the loop ---------------------------------------------------------------
 
@@ -319,13 +328,21 @@ class Link:
 
         self._loop.create_task(work).add_done_callback(finished)
 
-    async def _connect(self, connection: Connection, sock: socket.socket) -> None:
+    def _serve(self, sock: socket.socket, factory: Callable[[], Connection | PeerWire]) -> None:
+        protocol_factory = cast("Callable[[], asyncio.BaseProtocol]", factory)
+        serve = self._loop.create_server(protocol_factory, sock=sock, backlog=BACKLOG)
+        self._start(serve, self._servers.append)
+
+    async def _connect(self, wire: PeerWire, sock: socket.socket, failed: OnFailure) -> None:
+        protocol = cast("asyncio.BaseProtocol", wire)
         try:
-            await self._loop.connect_accepted_socket(lambda: _protocol(connection), sock)
-        except OSError as error:  # the other side was gone before we looked
-            connection.connection_lost(error)
+            await self._loop.connect_accepted_socket(lambda: protocol, sock)
+        except OSError as error:
+            failed(str(error))
 
     async def _close_connections(self) -> None:
+        for wire in (*self._accepted_wires, *self._dialled_wires):
+            wire.close()
         for connection in tuple(self._connections):
             connection.close()
         if self._connections:
@@ -348,11 +365,6 @@ class Link:
         if isinstance(error, OSError) and "transport" in context:
             return  # the network's: the connection is lost and told so. Ours never get here
         self.failed(error or RuntimeError(context.get("message", "the event loop failed")))
-
-
-def _protocol(connection: Connection) -> asyncio.BaseProtocol:
-    """Return the connection as what it is to the loop: an object with a protocol's methods."""
-    return cast("asyncio.BaseProtocol", connection)
 
 
 def _nothing() -> None:

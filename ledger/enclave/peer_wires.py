@@ -1,0 +1,114 @@
+"""Connections between nodes on the event loop: bytes to and from a handler of ``peers``.
+
+Rules as for clients' connections: an exception of the handler ends the process, an error of the
+network ends the connection. Accepted connections are few and unknown until they spoke, so their
+number is bounded and one that says nothing for a while is cut.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ledger.enclave.connections import LoopSide
+from ledger.enclave.peers import Wire, WireHandler
+from ledger.enclave.session_limits import HANDSHAKE_TIME_MAX_MS
+
+WIRES_MAX = 256
+"""Connections of other nodes at one time: one for each, plus some that are breaking."""
+
+_SPOKE = float("-inf")
+
+OpenWire = Callable[[Wire], WireHandler | None]
+"""Makes the handler of a new connection, or None to close it."""
+
+
+class PeerWire:
+    """One connected socket; the event loop's protocol object and the ``Wire`` of ``peers``."""
+
+    __slots__ = ("_siblings", "_handler", "_open", "_side", "_silent_ms", "_transport")
+
+    def __init__(self, side: LoopSide, open_wire: OpenWire, siblings: set["PeerWire"]) -> None:
+        """Wrap a connection to come.
+
+        Args:
+            side: The loop.
+            open_wire: Makes the handler.
+            siblings: The connections of its kind that are up; it adds and removes itself.
+        """
+        self._side = side
+        self._open = open_wire
+        self._siblings = siblings
+        self._handler: WireHandler | None = None
+        self._transport: Any = None
+        self._silent_ms = 0.0
+
+    # -- called by the event loop ------------------------------------------------------
+
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - the loop's own type
+        """The connection is up."""
+        self._side.want_turn()
+        try:
+            self._transport = transport
+            if len(self._siblings) >= WIRES_MAX:
+                transport.close()
+                return
+            self._siblings.add(self)
+            self._handler = self._open(self)
+            if self._handler is None:
+                transport.close()
+        except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
+            self._side.failed(error)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes were read."""
+        self._side.want_turn()
+        self._silent_ms = _SPOKE
+        if self._handler is not None:
+            try:
+                self._handler.received(data)
+            except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
+                self._side.failed(error)
+
+    def eof_received(self) -> bool:
+        """The other side closed: a connection between nodes has no use for half."""
+        return False
+
+    def connection_lost(self, reason: Exception | None) -> None:
+        """The connection is gone, for whatever reason."""
+        self._side.want_turn()
+        handler, self._handler, self._transport = self._handler, None, None
+        self._siblings.discard(self)
+        if handler is not None:
+            try:
+                handler.lost(str(reason or "closed"))
+            except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
+                self._side.failed(error)
+
+    def pause_writing(self) -> None:
+        """More is queued than the transport likes: ``buffered`` tells."""
+
+    def resume_writing(self) -> None:
+        """The transport takes more: ``buffered`` tells."""
+
+    # -- called by the handler ---------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def buffered(self) -> int:
+        """Return how many queued bytes the socket has not taken yet."""
+        return 0 if self._transport is None else int(self._transport.get_write_buffer_size())
+
+    def close(self) -> None:
+        """End the connection; ``lost`` of its handler is called later."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- called by the link ------------------------------------------------------------
+
+    def sweep(self, elapsed_ms: float) -> None:
+        """Let time pass, for accepted ones: a connection on which nothing ever came is cut."""
+        self._silent_ms += elapsed_ms
+        if self._silent_ms >= HANDSHAKE_TIME_MAX_MS:
+            self.close()
