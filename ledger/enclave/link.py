@@ -108,6 +108,11 @@ class Link:
         self._swept_at = clock.monotonic_ms()
         self.timers.every(SWEEP_INTERVAL_MS, self._sweep)
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop, for what runs beside the connections: the script process."""
+        return self._loop
+
     # -- clients and other nodes -------------------------------------------------------
 
     def listen(

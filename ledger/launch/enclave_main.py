@@ -1,0 +1,74 @@
+"""The enclave process: ``python -I … ledger.launch.enclave_main STREAM NODE RPC…``.
+
+The arguments are descriptor numbers: the socket pair with the host, the listening socket for other
+nodes, and one listening socket for each RPC interface in the order of the configuration.
+"""
+
+import gc
+import os
+import socket
+import sys
+
+from ledger.base.errors import FormatError, LedgerError
+from ledger.boundary.frames import encode
+from ledger.boundary.to_enclave import Configure, ToEnclave
+from ledger.boundary.to_host import Log, Stopping
+from ledger.enclave.link import Link
+from ledger.enclave.platforms import die_with_parent
+from ledger.enclave.system import SystemClock, SystemEntropy
+from ledger.launch.node import Node, Sockets
+
+EXIT_FAILED = 1
+_GC_THRESHOLD = (50_000, 20, 100)
+"""Measured with the store: a full collection over a million keys stalls the loop, so young
+garbage is collected rarely and old objects almost never."""
+
+
+class Enclave:
+    """The process before and after it knows its configuration."""
+
+    def __init__(self, descriptors: list[int]) -> None:
+        stream, node_to_node, *rpc = (socket.socket(fileno=number) for number in descriptors)
+        self._sockets = Sockets(node_to_node, rpc)
+        self._link = Link(SystemClock())
+        self._link.attach_host(stream, self._on_frame)
+        self._node: Node | None = None
+
+    def run(self) -> None:
+        """Run until the node ends."""
+        outcome = self._link.run()
+        if self._node is not None:
+            self._node.close()
+        if outcome.error is not None:
+            self._link.send_host(encode(Log("fatal", outcome.error[-16_000:], file="enclave")))
+        code = 0 if outcome.error is None else EXIT_FAILED
+        self._link.send_host(encode(Stopping(outcome.reason[:1024], code)))
+        self._link.close()
+
+    def _on_frame(self, message: ToEnclave, tail: memoryview, passed: socket.socket | None) -> None:
+        if self._node is not None:
+            self._node.from_host(message, tail, passed)
+            return
+        if not isinstance(message, Configure):
+            raise FormatError(f"got {type(message).__name__} from the host, want Configure first")
+        try:
+            self._node = Node(
+                self._link, message.settings, self._sockets, SystemClock(), SystemEntropy()
+            )
+            self._node.begin()
+        except LedgerError as error:
+            self._link.send_host(encode(Stopping(f"Cannot start: {error}"[:1024], EXIT_FAILED)))
+            raise
+        gc.collect()
+        gc.freeze()
+
+
+def main() -> None:
+    """Run the process; its arguments are descriptor numbers."""
+    die_with_parent(os.getppid())
+    gc.set_threshold(*_GC_THRESHOLD)
+    Enclave([int(argument) for argument in sys.argv[1:]]).run()
+
+
+if __name__ == "__main__":
+    main()

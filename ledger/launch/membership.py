@@ -1,0 +1,135 @@
+"""How a node enters a service: by starting it."""
+
+from typing import Any
+
+from ledger.base.errors import FormatError
+from ledger.boundary.settings import InterfaceSettings, MemberSettings, Settings, StartSettings
+from ledger.codec import canonical
+from ledger.crypto.certificate import Certificate
+from ledger.crypto.hashing import sha256
+from ledger.enclave.platforms import Platform
+from ledger.launch.identity import CURVES, ServiceIdentity, new_service_identity
+from ledger.launch.keys import Keys
+from ledger.lifecycle.start import (
+    FirstMember,
+    FirstNode,
+    Genesis,
+    initial_threshold,
+    write_genesis,
+)
+from ledger.replica.replica import Replica
+from ledger.tables.members import RecoveryRole
+from ledger.tables.nodes import NodeInfo, NodeStatus, QuoteInfo
+from ledger.tables.service import ServiceConfiguration
+
+
+def start_service(
+    replica: Replica,
+    keys: Keys,
+    settings: Settings,
+    command: StartSettings,
+    record: NodeInfo,
+    platform: Platform,
+    now: int,
+) -> ServiceIdentity:
+    """Make a service: its key, its certificate, and its first transaction."""
+    curve = CURVES[settings.node_certificate.curve_id]
+    days = command.initial_service_certificate_validity_days
+    service = new_service_identity(command.service_subject_name, days, now, curve)
+    keys.hold_service(service)
+    keys.cose_issuer, keys.cose_subject = command.cose_issuer, command.cose_subject
+    node_days = settings.node_certificate.initial_validity_days
+    certificate = service.endorse(keys.node.request, now, node_days)
+    replica.bootstrap()
+    tx = replica.begin()
+    members = [_first_member(member) for member in command.members]
+    genesis = Genesis(
+        members=members,
+        constitution=command.constitution,
+        configuration=_configuration(command, members),
+        service_certificate=service.certificate.pem,
+        service_data=_json(command.service_data_json),
+        node=FirstNode(
+            id=keys.node.id,
+            info=_trusted(record),
+            certificate=certificate.pem,
+            measurement=platform.measurement().decode(),
+            host_data=platform.host_data().hex(),
+        ),
+    )
+    write_genesis(tx, genesis)
+    tx_id = replica.commit(tx, None)
+    assert tx_id is not None, "nothing can conflict with the first transaction"
+    return service
+
+
+def own_record(settings: Settings, keys: Keys, platform: Platform) -> NodeInfo:
+    """Return this node's row of the nodes table, Pending."""
+    evidence = platform.evidence(sha256(keys.node.key.public.der))
+    return NodeInfo(
+        node_to_node_interface={
+            "bind_address": settings.node_to_node.bind_address,
+            "published_address": settings.node_to_node.published_address,
+        },
+        rpc_interfaces={each.name: _published(each) for each in settings.interfaces},
+        quote_info=QuoteInfo(
+            format=evidence.format,
+            quote=canonical.b64encode(evidence.quote),
+            endorsements=canonical.b64encode(evidence.endorsements),
+        ),
+        encryption_pub_key=keys.encryption.public.pem,
+        status=NodeStatus.PENDING,
+        certificate_signing_request=keys.node.request.pem,
+        public_key=keys.node.key.public.pem,
+        node_data=_json(settings.node_data_json),
+    )
+
+
+def _published(interface: InterfaceSettings) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "bind_address": interface.bind_address,
+        "published_address": interface.published_address,
+        "protocol": "tcp",
+        "app_protocol": interface.app_protocol,
+        "max_open_sessions_soft": interface.max_open_sessions_soft,
+        "max_open_sessions_hard": interface.max_open_sessions_hard,
+        "endorsement": {"authority": interface.authority},
+    }
+    if interface.accepted_endpoints is not None:
+        record["accepted_endpoints"] = list(interface.accepted_endpoints)
+    return record
+
+
+def _trusted(record: NodeInfo) -> NodeInfo:
+    fields = {name: getattr(record, name) for name in NodeInfo.__struct_fields__}
+    return NodeInfo(**{**fields, "status": NodeStatus.TRUSTED, "ledger_secret_seqno": 1})
+
+
+def _configuration(command: StartSettings, members: list[FirstMember]) -> ServiceConfiguration:
+    wanted = command.service_configuration
+    return ServiceConfiguration(
+        recovery_threshold=initial_threshold(members, wanted.recovery_threshold),
+        maximum_node_certificate_validity_days=wanted.maximum_node_certificate_validity_days,
+        maximum_service_certificate_validity_days=wanted.maximum_service_certificate_validity_days,
+        recent_cose_proposals_window_size=wanted.recent_cose_proposals_window_size,
+    )
+
+
+def _first_member(member: MemberSettings) -> FirstMember:
+    certificate = Certificate.parse(member.certificate)
+    return FirstMember(
+        id=certificate.id,
+        certificate=certificate.pem,
+        encryption_public_key=member.encryption_public_key,
+        data=_json(member.data_json),
+        recovery_role=RecoveryRole(member.recovery_role),
+    )
+
+
+def _json(text: str | None) -> Any:  # noqa: ANN401 - free JSON of the operator
+    if text is None:
+        return None
+    try:
+        return canonical.loads(text.encode())
+    except FormatError as error:
+        raise FormatError(f"got data of the operator that is no JSON: {error}") from error
