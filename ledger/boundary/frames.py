@@ -5,13 +5,14 @@ A frame is ``u32 length || u32 header_size || header || tail``, integers little-
 raw bytes that only some messages have (see ``messages``).
 
     >>> data = b"".join(encode(Truncate(7)))
-    >>> FrameDecoder(TO_HOST).feed(data[:5])
+    >>> decoder = FrameDecoder(TO_HOST)
+    >>> list(decoder.feed(data[:5]))
     []
-    >>> FrameDecoder(TO_HOST).feed(data)
-    [(Truncate(seqno=7), <memory>)]
+    >>> [message for message, tail in decoder.feed(data[5:])]
+    [Truncate(seqno=7)]
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -78,10 +79,12 @@ class FrameDecoder(Generic[M]):
         """Bytes of the frame that is not complete yet."""
         return self._size
 
-    def feed(self, data: bytes) -> list[tuple[M, memoryview]]:
-        """Take what was read and return the messages it completed, each with its tail.
+    def feed(self, data: bytes) -> Iterator[tuple[M, memoryview]]:
+        """Take what was read and yield the messages it completed, each with its tail.
 
-        A tail is a view of ``data`` or of the joined pieces, valid as long as it is kept.
+        The iterator must be exhausted before the next call. Messages in front of a malformed
+        one are yielded before it raises. A tail is a view of ``data`` or of the joined pieces,
+        valid as long as it is kept.
 
         Raises:
             FormatError: a length out of bounds, a message that does not parse, does not belong
@@ -91,10 +94,9 @@ class FrameDecoder(Generic[M]):
             self._parts.append(data)
             self._size += len(data)
             if self._size < self._wanted:
-                return []
+                return
             data = b"".join(self._parts)
             self._parts = []
-        frames: list[tuple[M, memoryview]] = []
         view = memoryview(data)
         offset = 0
         while len(data) - offset >= LENGTH_SIZE:
@@ -107,13 +109,12 @@ class FrameDecoder(Generic[M]):
             self._wanted = LENGTH_SIZE + length
             if len(data) - offset < self._wanted:
                 break
-            frames.append(self._message(view[offset + LENGTH_SIZE : offset + self._wanted]))
-            offset += self._wanted
+            begin, offset = offset + LENGTH_SIZE, offset + self._wanted
             self._wanted = LENGTH_SIZE
+            yield self._message(view[begin:offset])
         self._size = len(data) - offset
         if self._size:
             self._parts.append(data[offset:] if offset else data)
-        return frames
 
     def _message(self, frame: memoryview) -> tuple[M, memoryview]:
         header_size = int.from_bytes(frame[:LENGTH_SIZE], "little")

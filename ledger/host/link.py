@@ -1,7 +1,7 @@
 """The host's end of the socket pair: messages out, messages in, descriptors along with them."""
 
-import array
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -104,7 +104,8 @@ class EnclaveLink:
                 ended = True
                 break
             try:
-                messages += self._decoder.feed(data)
+                for message in self._decoder.feed(data):
+                    messages.append(message)  # noqa: PERF402  (those before a malformed one count)
             except FormatError as error:
                 ended, problem = True, f"Malformed message from the enclave: {error}"
                 break
@@ -153,10 +154,10 @@ class EnclaveLink:
         self._loop.stop_writing(stream.fileno())
 
 
-def _rights(descriptor: socket.socket | None) -> list[tuple[int, int, array.array[int]]]:
+def _rights(descriptor: socket.socket | None) -> list[tuple[int, int, bytes]]:
     if descriptor is None:
         return []
-    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor.fileno()]))]
+    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", descriptor.fileno()))]
 
 
 def _advance(pieces: list[bytes | memoryview], sent: int) -> bool:

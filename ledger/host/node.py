@@ -114,6 +114,11 @@ class HostNode:
         self._process = start()
         return self._link
 
+    def abandon(self) -> None:
+        """End the enclave at once and wait for it: for the way out after a failure here."""
+        if self._process is not None:
+            self._process.kill_and_wait()
+
     def on_messages(self, messages: list[tuple[ToHost, memoryview]]) -> None:
         """Carry out the messages of one turn, then sync once and answer once."""
         try:

@@ -45,7 +45,7 @@ def test_to_enclave_round_trip(message: Message, tail: bytes) -> None:
 @pytest.mark.parametrize(("message", "tail"), TO_HOST_CASES)
 def test_the_other_direction_refuses(message: Message, tail: bytes) -> None:
     with pytest.raises(FormatError):
-        FrameDecoder(TO_ENCLAVE).feed(b"".join(encode(message, [tail])))
+        list(FrameDecoder(TO_ENCLAVE).feed(b"".join(encode(message, [tail]))))
 
 
 def test_frame_layout_is_as_documented() -> None:
@@ -65,6 +65,14 @@ def test_any_cut_of_the_stream_gives_the_same_messages(step: int) -> None:
     assert decoder.buffered == 0
 
 
+def test_messages_before_a_malformed_one_are_seen() -> None:
+    stream = b"".join(encode(to_host.Truncate(1))) + b"\xff" * 8
+    frames = FrameDecoder(TO_HOST).feed(stream)
+    assert next(frames)[0] == to_host.Truncate(1)
+    with pytest.raises(FormatError, match="4294967295"):
+        next(frames)
+
+
 def test_large_tail_is_not_copied_when_it_arrives_whole() -> None:
     data = b"".join(encode(to_host.Append(1, 1, True), [b"x" * 100_000]))
     ((_, tail),) = FrameDecoder(TO_HOST).feed(data)
@@ -82,7 +90,7 @@ REFUSED: list[tuple[str, bytes]] = [
 @pytest.mark.parametrize("data", [data for _, data in REFUSED], ids=[what for what, _ in REFUSED])
 def test_malformed_frames_are_refused(data: bytes) -> None:
     with pytest.raises(FormatError):
-        FrameDecoder(TO_HOST).feed(data)
+        list(FrameDecoder(TO_HOST).feed(data))
 
 
 def raw_frame(header: bytes, tail: bytes = b"") -> bytes:
@@ -113,12 +121,12 @@ REFUSED_MESSAGES: list[tuple[str, object]] = [
 )
 def test_messages_outside_the_schema_are_refused(value: object) -> None:
     with pytest.raises(FormatError):
-        FrameDecoder(TO_HOST).feed(raw_frame(msgspec.msgpack.encode(value)))
+        list(FrameDecoder(TO_HOST).feed(raw_frame(msgspec.msgpack.encode(value))))
 
 
 def test_tail_on_a_message_without_one_is_refused() -> None:
     with pytest.raises(FormatError, match="Truncate"):
-        FrameDecoder(TO_HOST).feed(raw_frame(msgspec.msgpack.encode(["Truncate", 1]), b"x"))
+        list(FrameDecoder(TO_HOST).feed(raw_frame(msgspec.msgpack.encode(["Truncate", 1]), b"x")))
 
 
 def test_header_above_its_bound_is_refused() -> None:
@@ -127,9 +135,9 @@ def test_header_above_its_bound_is_refused() -> None:
     assert len(header) < SMALL_HEADER_SIZE_MAX
     pem = "p" * (64 << 10)
     started = msgspec.msgpack.encode(["Started", "ab" * 32, pem, pem])
-    assert decoder.feed(raw_frame(started))
+    assert list(decoder.feed(raw_frame(started)))
     with pytest.raises(FormatError, match="Expected `str` of length"):
-        decoder.feed(raw_frame(msgspec.msgpack.encode(["Dial", 1, "x" * SMALL_HEADER_SIZE_MAX])))
+        list(decoder.feed(raw_frame(msgspec.msgpack.encode(["Dial", 1, "x" * 2000]))))
 
 
 def test_largest_batch_fits_a_frame() -> None:
@@ -145,6 +153,6 @@ def test_every_flipped_byte_gives_a_message_or_a_format_error() -> None:
                 damaged = bytearray(whole)
                 damaged[position] ^= bit
                 try:
-                    FrameDecoder(TO_HOST).feed(bytes(damaged))
+                    list(FrameDecoder(TO_HOST).feed(bytes(damaged)))
                 except FormatError:
                     continue
