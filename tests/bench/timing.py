@@ -15,7 +15,8 @@ class Figure(NamedTuple):
         value: The number.
         unit: Its unit.
         bar: The number to reach, None where there is none.
-        at_most: Whether the bar is an upper bound; else it is a lower one.
+        at_most: Whether bar and goal are upper bounds; else they are lower ones.
+        goal: The number hoped for.
         reference: What another system reached, in words; empty where nobody said.
     """
 
@@ -24,6 +25,7 @@ class Figure(NamedTuple):
     unit: str
     bar: float | None = None
     at_most: bool = True
+    goal: float | None = None
     reference: str = ""
 
     @property

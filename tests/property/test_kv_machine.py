@@ -27,6 +27,7 @@ from tests.reference.kv_reference import ReferenceStore, ReferenceTx
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+FULL = bool(os.environ.get("QUORATE_FULL"))
 MAPS = ("records", "public:log")
 names = st.sampled_from(MAPS)
 keys = st.sampled_from([b"", b"a", b"a\x00", b"ab", b"b", b"b\xff", b"\xff", b"\xff\xff"])
@@ -237,7 +238,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.same_state(self.store, self.store.version, committed=False)
 
 
-EXAMPLES = int(os.environ.get("QUORATE_KV_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("QUORATE_KV_EXAMPLES") or 100 * (30 if FULL else 1))
 
 
 def test_store_machine() -> None:

@@ -166,6 +166,21 @@ def test_a_store_can_start_late() -> None:
     assert store.map_names() == []
 
 
+def test_an_old_reader_finds_its_way_past_points_that_jump() -> None:
+    store = counted(1)
+    oldest = store.begin(read_only=True)
+    store.apply(2, {NAME: {b"first": b"2", b"last": b"2"}})
+    middle = store.begin(read_only=True)
+    for seqno in range(3, 6):
+        store.apply(seqno, {NAME: {b"k%d" % seqno: b"v", b"last": b"%d" % seqno}})
+    assert middle.map(NAME).get(b"last") == b"2"  # its point jumps to the newest now
+    store.apply(6, {NAME: {b"k3": b"w", b"k5": None}})
+    expected = [(b"001", b"x"), (b"last", b"001")]
+    assert list(oldest.map(NAME).items()) == expected
+    assert [oldest.map(NAME).get(key) for key in (b"first", b"k3", b"k4", b"k5")] == [None] * 4
+    assert middle.map(NAME).size() == 3
+
+
 def live_points() -> int:
     gc.collect()
     return sum(type(thing) is Point for thing in gc.get_objects())

@@ -1,0 +1,118 @@
+"""A lone write: how long until it is answered, and until it is committed."""
+
+import json
+import ssl
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+from tests.bench import workloads
+from tests.bench.load import client_context, connect
+
+if TYPE_CHECKING:
+    from tests.bench.load import Load
+
+_PAUSE_S = 0.03
+"""Between two writes, so that the one before is signed and committed and each is alone."""
+_POLL_PAUSE_S = 0.0005
+_COMMIT_SECONDS_MAX = 10.0
+
+
+class Caller:
+    """One connection that sends one request and waits for its answer."""
+
+    def __init__(self, address: str, context: ssl.SSLContext) -> None:
+        self.address = address
+        self._socket = connect(address, context)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def call(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers (names in lower case) and body of the answer.
+
+        Raises:
+            OSError: the connection ended.
+        """
+        self._socket.sendall(request)
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += self._more()
+        head, _, body = data.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        headers = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers[name.strip().lower()] = value.strip()
+        while len(body) < int(headers.get("content-length", "0")):
+            body += self._more()
+        return int(first.split()[1]), headers, body
+
+    def _more(self) -> bytes:
+        data = self._socket.recv(65536)
+        if not data:
+            raise OSError("got the end of a connection instead of an answer")
+        return data
+
+
+def lone_writes(load: "Load", count: int) -> dict[str, list[float]]:
+    """Write one record at a time and watch it commit.
+
+    Args:
+        load: Whom to write to and as whom; its workload is not used.
+        count: How many of each kind.
+
+    Returns:
+        Milliseconds of each write: ``answered``; ``committed``, from sending to the first answer
+        of ``/app/tx`` that says so; and ``preferred``, from sending to the answer that was asked
+        to wait for commit.
+
+    Raises:
+        OSError: a write failed, or was not committed in time.
+    """
+    caller = Caller(load.address, client_context(load))
+    try:
+        answered, committed = [], []
+        for number in range(count):
+            time.sleep(_PAUSE_S)
+            start = time.perf_counter()
+            transaction = _write(caller, number, "")
+            answered.append((time.perf_counter() - start) * 1e3)
+            _await_commit(caller, transaction)
+            committed.append((time.perf_counter() - start) * 1e3)
+        preferred = []
+        for number in range(count):
+            time.sleep(_PAUSE_S)
+            start = time.perf_counter()
+            _write(caller, number, "prefer: wait-for-commit\r\n")
+            preferred.append((time.perf_counter() - start) * 1e3)
+    finally:
+        caller.close()
+    return {"answered": answered, "committed": committed, "preferred": preferred}
+
+
+def median_and_worst(times: list[float]) -> tuple[float, float]:
+    """Return the median and the largest."""
+    return statistics.median(times), max(times)
+
+
+def _write(caller: Caller, number: int, headers: str) -> str:
+    request = workloads.write("private", number, caller.address, headers)
+    status, answer, body = caller.call(request)
+    if status != 200:
+        raise OSError(f"got status {status} for a write, want 200: {body[:200]!r}")
+    return answer["x-ms-ccf-transaction-id"]
+
+
+def _await_commit(caller: Caller, transaction: str) -> None:
+    deadline = time.perf_counter() + _COMMIT_SECONDS_MAX
+    request = workloads.get(f"/app/tx?transaction_id={transaction}", caller.address)
+    while True:
+        _, _, body = caller.call(request)
+        status = json.loads(body).get("status")
+        if status == "Committed":
+            return
+        if status == "Invalid" or time.perf_counter() > deadline:
+            raise OSError(f"got status {status} of transaction {transaction}, want Committed")
+        time.sleep(_POLL_PAUSE_S)
