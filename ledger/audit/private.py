@@ -50,7 +50,7 @@ def check_private(located: Located, secrets: Secrets, findings: Findings) -> boo
         return False
     place = located.place
     if entry.evidence_digest is not None:
-        evidence = sealer.commit_evidence(entry.view, entry.seqno)
+        evidence = sealer.commit_evidence(entry.view, located.position)
         if sha256(evidence.encode()) != entry.evidence_digest:
             findings.error(
                 "commit-evidence",

@@ -39,7 +39,7 @@ class Located:
         entry: Parsed leniently.
         file: Its chunk.
         offset: Where it starts in the file.
-        position: Its seqno by position: the first of the chunk's name plus entries before it.
+        position: Its seqno by position in the chunk, which the first entry's seqno decides.
         is_first: It is the first entry of its chunk.
         is_last: It is the last entry of its chunk.
     """
@@ -168,6 +168,7 @@ def entries_of(chunk: ChunkFile, findings: Findings, *, is_newest: bool) -> Iter
     entries = data[:table_offset] if in_range else data
     offsets: list[int] = []
     held: Located | None = None
+    first = chunk.name.first
     at = HEADER_SIZE
     while at < len(entries):
         try:
@@ -178,14 +179,25 @@ def entries_of(chunk: ChunkFile, findings: Findings, *, is_newest: bool) -> Iter
             break
         if held is not None:
             yield held
-        position = chunk.name.first + len(offsets)
-        held = Located(entry, chunk, at, position, is_first=not offsets)
+        else:
+            first = _first_seqno(chunk, entry, findings)
+        held = Located(entry, chunk, at, first + len(offsets), is_first=not offsets)
         offsets.append(at)
         at += entry.size
     if held is not None:
         held.is_last = True
         yield held
     _check_table(chunk, data, table_offset, offsets, findings)
+
+
+def _first_seqno(chunk: ChunkFile, entry: Entry, findings: Findings) -> int:
+    """Return where a chunk begins: as its name says, unless the first entry clearly disagrees."""
+    named = chunk.name.first
+    if entry.seqno == named or entry.seqno != entry.iv_seqno or entry.seqno == 0:
+        return named
+    message = f"got seqno {entry.seqno} in the first entry, want {named} as the name says"
+    findings.error("chunk-name", Place(chunk.path.name, HEADER_SIZE), message)
+    return entry.seqno
 
 
 def _report_cut(
@@ -201,7 +213,7 @@ def _report_cut(
     place = Place(chunk.path.name, at)
     message = f"got {rest} bytes that are no whole entry: {problem}"
     if table_offset:
-        findings.error("chunk-gap", place, f"{message}, want the position table")
+        findings.error("chunk-bytes", place, f"{message}, want the position table")
     elif is_newest and not chunk.name.is_committed:
         findings.warning("chunk-cut", place, f"{message}; a node cuts them off when it starts")
     else:

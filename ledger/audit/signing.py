@@ -10,6 +10,7 @@ from typing import Any
 
 from ledger.audit.cose_checks import check_cose
 from ledger.audit.findings import Findings, Place
+from ledger.audit.leaves import LeafLog
 from ledger.audit.reader import Located
 from ledger.audit.service import ServiceChecker
 from ledger.audit.state import PublicState, int_field, json_object, text_field
@@ -23,52 +24,6 @@ from ledger.merkle.tree import MerkleTree
 from ledger.tables.internal import COSE_SIGNATURES, SIGNATURES, TREE
 
 _OWN = frozenset({SIGNATURES.name, COSE_SIGNATURES.name, TREE.name})
-
-
-class LeafLog:
-    """The leaves of the audited ledger, as a tree where its past is known.
-
-    Attributes:
-        tree: None after a gap, until a signed tree value bridges it.
-    """
-
-    def __init__(self, first: int) -> None:
-        """Start before an entry.
-
-        Args:
-            first: Seqno of the first entry; only from 1 on the whole tree is known.
-        """
-        self.tree: MerkleTree | None = MerkleTree() if first == 1 else None
-        self._first = first
-        self._unbridged: list[bytes] = []
-
-    def append(self, leaf: bytes) -> None:
-        """Add the leaf of the next entry."""
-        if self.tree is None:
-            self._unbridged.append(leaf)
-        else:
-            self.tree.append(leaf)
-
-    def differences(self, stored: MerkleTree) -> list[int]:
-        """Return the seqnos at which a stored tree has another leaf than this ledger."""
-        if self.tree is None:
-            begin = max(stored.first, self._first)
-            return [
-                seqno
-                for seqno in range(begin, stored.count)
-                if stored.leaf(seqno) != self._unbridged[seqno - self._first]
-            ]
-        begin = max(stored.first, self.tree.first)
-        return [
-            seqno
-            for seqno in range(begin, min(stored.count, self.tree.count))
-            if stored.leaf(seqno) != self.tree.leaf(seqno)
-        ]
-
-    def adopt(self, stored: MerkleTree) -> None:
-        """Go on from a stored tree whose root is signed."""
-        self.tree = stored
-        self._unbridged = []
 
 
 @dataclass(slots=True)
@@ -290,7 +245,7 @@ class SignatureChecker:
         row = self._state.node(node_id)
         pem = self._state.node_certificate(node_id)
         if row is None or pem is None:
-            if self._state.service is None and isinstance(inline, str):
+            if self._state.is_partial and row is None and isinstance(inline, str):
                 self._findings.note("signer-unknown", place, "got no node rows to check it with")
                 return self._service.endorsed(place, node_id, inline.encode())
             self._findings.error("signer-unknown", place, f"got signer {node_id[:64]}, not a node")

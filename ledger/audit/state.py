@@ -51,10 +51,12 @@ class PublicState:
     """Latest values of the tables that are kept.
 
     Attributes:
+        is_partial: Entries are missing at the start or before a gap, so rows may be too.
         service: The service's row once it was seen and parsed.
     """
 
     def __init__(self) -> None:
+        self.is_partial = False
         self._rows: dict[str, dict[bytes, bytes]] = {name: {} for name in _KEPT}
         self.service: Service | None = None
 

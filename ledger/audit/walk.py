@@ -5,11 +5,12 @@ from pathlib import Path
 
 from ledger.audit.findings import Findings, Place
 from ledger.audit.form import FormChecker
+from ledger.audit.leaves import LeafLog
 from ledger.audit.private import Secrets, check_private
 from ledger.audit.reader import ChunkFile, Directory, Located, entries_of, open_directory
 from ledger.audit.report import FileSummary, Report
 from ledger.audit.service import ServiceChecker
-from ledger.audit.signing import LeafLog, SignatureChecker
+from ledger.audit.signing import SignatureChecker
 from ledger.audit.snapshots import SnapshotFacts, check_snapshots
 from ledger.audit.state import SNAPSHOT_EVIDENCE, PublicState, is_signature
 from ledger.base.errors import FormatError
@@ -70,7 +71,6 @@ def walk(
     done = reported = 0
     expected: int | None = None
     for index, chunk in enumerate(directory.chunks):
-        _check_contiguous(chunk, expected, findings)
         is_newest = index == len(directory.chunks) - 1
         _check_open(chunk, findings, is_newest=is_newest)
         summary = FileSummary(chunk.path.name, chunk.name.first, 0, 0, chunk.size)
@@ -78,24 +78,27 @@ def walk(
         for located in entries_of(chunk, findings, is_newest=is_newest):
             summary.entries += 1
             summary.last = located.position
+            if located.is_first:
+                summary.first = located.position
+                _check_contiguous(located, expected, findings)
             yield located
             if done + located.offset - reported > _PROGRESS_EVERY:
                 reported = done + located.offset
                 progress(reported, total)
         done += chunk.size
-        expected = chunk.name.first + summary.entries
+        expected = summary.first + summary.entries
         progress(done, total)
 
 
-def _check_contiguous(chunk: ChunkFile, expected: int | None, findings: Findings) -> None:
-    first = chunk.name.first
-    place = Place(chunk.path.name)
+def _check_contiguous(located: Located, expected: int | None, findings: Findings) -> None:
+    first = located.position
+    place = Place(located.file.path.name)
     if expected is None:
         if first != 1:
             findings.note("ledger-partial", place, f"the ledger at hand begins at seqno {first}")
     elif first != expected:
         what = "a gap" if first > expected else "an overlap"
-        findings.error("chunk-gap", place, f"got {what}: a chunk from {first}, want {expected}")
+        findings.error("ledger-gap", place, f"got {what}: a chunk from {first}, want {expected}")
 
 
 def _check_open(chunk: ChunkFile, findings: Findings, *, is_newest: bool) -> None:
@@ -115,14 +118,15 @@ class _Run:
         self._form = FormChecker(findings)
         self._state = PublicState()
         self._service = ServiceChecker(findings, self._state)
-        self._leaves = LeafLog(directory.chunks[0].name.first)
-        self._next = directory.chunks[0].name.first
+        self._leaves = LeafLog(1)
+        self._next = 1
         self._signing = self._signature_checker()
 
     def walk(self, progress: Progress) -> None:
         """Give every entry to all checks."""
         for located in walk(self._directory, self._findings, self.report, progress):
             if located.position != self._next:
+                self._state.is_partial = True
                 self._leaves = LeafLog(located.position)
                 self._signing = self._signature_checker(self._signing)
             self._next = located.position + 1

@@ -1,0 +1,65 @@
+"""CCF's public readers on our ledgers: sound ones pass, and each defect has the known verdict.
+
+The verdicts show two things: that the ledgers with one defect are consistent otherwise (the
+reader accepts them), and which defects only our audit notices.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.unit.audit import ledger_writer as lw
+from tests.unit.audit.defects import MISSED, REFUSED
+
+REPOSITORY = Path(__file__).parents[2]
+PYTHON = Path(os.environ.get("QUORATE_CCF_PYTHON", REPOSITORY / ".venv-ccf" / "bin" / "python"))
+SCRIPT = Path(__file__).with_name("oracle_verdicts.py")
+
+pytestmark = pytest.mark.skipif(
+    not PYTHON.exists(),
+    reason="no interpreter with CCF's public package: set QUORATE_CCF_PYTHON or make .venv-ccf",
+)
+
+
+def oracle(*arguments: str) -> str:
+    done = subprocess.run(
+        [str(PYTHON), "-W", "ignore", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def version() -> int:
+    """Return the major version of the package."""
+    text = oracle("-c", "from importlib.metadata import version; print(version('ccf'))")
+    return int(text.split(".")[0])
+
+
+def test_verdicts(tmp_path: Path, version: int) -> None:
+    expected = {str(lw.sound().save(tmp_path / "sound")): True}
+    names = {str(tmp_path / "sound"): "sound"}
+    for number, defect in enumerate(MISSED + REFUSED):
+        directory = str(defect.ledger().save(tmp_path / str(number)))
+        expected[directory] = defect.ccf6 if version == 6 else defect.ccf7
+        names[directory] = defect.name
+    verdicts = json.loads(oracle(str(SCRIPT), *expected))
+    wrong = {
+        names[directory]: verdicts[directory] or "accepted"
+        for directory, accepted in expected.items()
+        if (verdicts[directory] is None) is not accepted
+    }
+    assert wrong == {}
+
+
+def test_read_ledger_tool(tmp_path: Path) -> None:
+    lw.sound().save(tmp_path)
+    said = oracle("-m", "ccf.read_ledger", "-q", "--uncommitted", str(tmp_path))
+    assert "until 2.12" in said
