@@ -24,7 +24,15 @@ class LedgerView(Protocol):
     def root_at(self, seqno: int) -> bytes:
         """Return the Merkle root (32 bytes) over the leaves 0 to ``seqno``, both included.
 
-        ``seqno`` is the read version of a transaction that is open now.
+        ``seqno`` is the read version of a transaction that is open now, and ``await_root`` has
+        said that the root is there.
+        """
+        ...
+
+    def await_root(self, seqno: int) -> Suspension | None:
+        """Return what to wait for until ``root_at`` can answer, None when it can.
+
+        Leaves behind a signature that is being made are not known yet.
         """
         ...
 

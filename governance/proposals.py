@@ -30,6 +30,9 @@ from ledger.tables.members import (
 def create(parts: GovernanceParts, ctx: CallContext) -> Steps:
     """Take a proposal in and decide it as far as it can be decided."""
     request = signed_request(ctx)
+    wait = parts.ledger.await_root(ctx.tx.read_version)
+    if wait is not None:
+        yield wait
     root = parts.ledger.root_at(ctx.tx.read_version)
     proposal_id = request.proposal_id_under(root)
     decision = Decision(parts, ctx, parse_proposal(request.payload))
