@@ -30,7 +30,7 @@ class Schemas:
                 if kind not in kinds and _describable(kind):
                     kinds.append(kind)
         schemas, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
-        self.components: dict[str, Any] = schema_30(components)
+        self.components = {name: schema_30(each) for name, each in components.items()}
         self._known = list(zip(kinds, map(schema_30, schemas), strict=True))
 
     def of(self, kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a type hint

@@ -34,6 +34,9 @@ RETRY_AFTER = b"3"
 Waiting = Generator[Suspension, Any, Response]
 
 
+_OUTCOMES = (Response, Generator)
+
+
 class Conflict:
     """Something the call read has changed: it has to run again."""
 
@@ -100,7 +103,7 @@ class Calls:
             elif mode is not Mode.COMMAND:
                 tx = log.begin_read_only()
             context = CallContext(request, endpoint, params, raw_params, tx, None, log)
-            outcome: Response | Waiting | Conflict | None
+            outcome: Response | Waiting
             try:
                 if tx is None:
                     identity = self._caller_of_command(request, endpoint)
@@ -110,15 +113,17 @@ class Calls:
                     return identity
                 context.identity = identity
                 outcome = endpoint.handler(context)
+                if not isinstance(outcome, _OUTCOMES):
+                    raise TypeError(f"got {type(outcome).__name__}, want a Response")
             except Exception as problem:  # noqa: BLE001 - an application raises what it likes
                 outcome = self.failed(endpoint, problem)
-            if type(outcome) is Response:
-                outcome = self.finish(context, tx, outcome, None)
-            elif isinstance(outcome, Generator):
-                outcome = _SuspendedCall(self, context, tx, outcome, attempt).advance(None)
-            if outcome is None or type(outcome) is Response:
-                return outcome
-            assert outcome is CONFLICT, "a handler returns a Response or is a generator of one"
+            done: Response | Conflict | None
+            if isinstance(outcome, Response):
+                done = self.finish(context, tx, outcome, None)
+            else:
+                done = _SuspendedCall(self, context, tx, outcome, attempt).advance(None)
+            if not isinstance(done, Conflict):
+                return done
             attempt += 1
         return error(
             503,
@@ -157,13 +162,16 @@ class Calls:
                 return CONFLICT
         else:
             tx_id = read_id or log.current()
+            if tx_id.seqno == 0:
+                return response  # there is no transaction yet
         response.tx_id = b"%d.%d" % tx_id
-        if context.endpoint.respond_after_commit or b"prefer" in request.headers:
+        insists = context.endpoint.respond_after_commit
+        if insists or b"prefer" in request.headers:
             preference = parse_preference(request.headers.get(b"prefer", b""))
-            if preference is None and context.endpoint.respond_after_commit:
-                preference = UNASKED
-            if preference is not None:
-                return self.waiters.hold(request, response, tx_id, preference)
+            if insists or preference is not None:
+                return self.waiters.hold(
+                    request, response, tx_id, preference or UNASKED, insists=insists
+                )
         return response
 
     def failed(self, endpoint: Endpoint, problem: Exception) -> Response:
@@ -217,6 +225,7 @@ class _SuspendedCall:
             suspension.start(self._resume)
         except StopIteration as end:
             response = end.value
+            assert isinstance(response, Response), "a handler that waited ends in a Response"
         except Exception as problem:  # noqa: BLE001 - an application raises what it likes
             response = self._calls.failed(context.endpoint, problem)
         else:
@@ -231,7 +240,7 @@ class _SuspendedCall:
             outcome = CONFLICT
         else:
             outcome = self.advance(result)
-        if outcome is CONFLICT:
+        if isinstance(outcome, Conflict):
             outcome = calls.run(
                 context.request,
                 context.endpoint,
@@ -240,7 +249,6 @@ class _SuspendedCall:
                 self._attempt + 1,
             )
         if outcome is not None:
-            assert isinstance(outcome, Response), "a call that ran again has an answer"
             calls.complete(context.request, outcome)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ledger.base.errors import LedgerError
+from ledger.base.errors import LedgerError, MisuseError
 from ledger.endpoints.response import JSON, Response
 
 
@@ -78,11 +78,16 @@ class HttpError(LedgerError):
         code: Error code, one of ``Code`` or the application's own.
         message: One sentence for the client.
         details: Further objects for the client.
+
+    Raises:
+        MisuseError: another status.
     """
 
     def __init__(
         self, status: int, code: str, message: str, details: Sequence[dict[str, Any]] = ()
     ) -> None:
+        if not 400 <= status <= 599:
+            raise MisuseError(f"got status {status} for an error, want one in [400, 599]")
         super().__init__(f"{status} {code}: {message}")
         self.status = status
         self.code = code
@@ -116,4 +121,10 @@ def error(
     body: dict[str, Any] = {"code": str(code), "message": message}
     if details:
         body["details"] = list(details)
-    return Response(status, _encode({"error": body}), JSON, headers)
+    try:
+        data = _encode({"error": body})
+    except UnicodeEncodeError:
+        # What the client sent, and the message repeats, held lone surrogates.
+        body["message"] = message.encode("ascii", "backslashreplace").decode()
+        data = _encode({"error": body})
+    return Response(status, data, JSON, headers)

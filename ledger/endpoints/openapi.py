@@ -66,7 +66,12 @@ def schema_30(schema: Any) -> Any:  # noqa: ANN401 - JSON Schema is free JSON
         return [schema_30(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    turned = {key: value if key in _VERBATIM else schema_30(value) for key, value in schema.items()}
+    turned: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "properties":  # its keys are names, not words of JSON Schema
+            turned[key] = {name: schema_30(each) for name, each in value.items()}
+        else:
+            turned[key] = value if key in _VERBATIM else schema_30(value)
     for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         if type(turned.get(exclusive)) in {int, float}:
             turned[bound] = turned[exclusive]

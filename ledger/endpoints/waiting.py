@@ -104,9 +104,23 @@ class CommitWaiters:
         return self._count >= WAITERS_MAX
 
     def hold(
-        self, request: Request, response: Response, tx_id: TxId, preference: Preference
+        self,
+        request: Request,
+        response: Response,
+        tx_id: TxId,
+        preference: Preference,
+        *,
+        insists: bool,
     ) -> Response | None:
         """Hold an answer back until its transaction is decided.
+
+        Args:
+            request: The request.
+            response: Its answer once the transaction is committed.
+            tx_id: The transaction.
+            preference: How long to wait, and whether the client asked.
+            insists: The endpoint never answers before commit; without room it says 202 at once,
+                where a mere preference is ignored.
 
         Returns:
             The answer when it is known at once; None when it will be delivered.
@@ -117,8 +131,7 @@ class CommitWaiters:
         if preference.wait_ms == 0:
             return _still_pending(tx_id)
         if self.full:
-            # A preference may be ignored; an endpoint that insists was refused before it ran.
-            return response if preference.asked else _still_pending(tx_id)
+            return _still_pending(tx_id) if insists else response
         waiter = _Waiter(request, response, tx_id, asked=preference.asked)
         self._log.on_decided(tx_id, lambda status: self._decide(waiter, status))
         if waiter.outcome is not None:

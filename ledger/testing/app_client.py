@@ -101,14 +101,30 @@ class Answer:
 
 
 class Call:
-    """A request that was sent; its answer may come later.
+    """A request that was sent; its answer may come later."""
 
-    Attributes:
-        answer: The answer, None while there is none.
-    """
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._answer: Answer | None = None
 
-    def __init__(self) -> None:
-        self.answer: Answer | None = None
+    def done(self) -> bool:
+        """Say whether the answer has come."""
+        return self._answer is not None
+
+    def result(self) -> Answer:
+        """Return the answer.
+
+        Raises:
+            MisuseError: it has not come.
+        """
+        if self._answer is None:
+            raise MisuseError(f"{self._name} waits: use start(), and commit() or advance()")
+        return self._answer
+
+    def complete(self, answer: Answer) -> None:
+        """Take the answer; called once."""
+        assert self._answer is None, "a request is answered once"
+        self._answer = answer
 
 
 class Caller:
@@ -137,7 +153,7 @@ class Caller:
 
     def complete(self, request: Request, response: Response) -> None:
         """See ``Session``."""
-        self._calls.pop(request).answer = Answer(response)
+        self._calls.pop(request).complete(Answer(response))
 
     def close_after_response(self) -> None:
         """See ``Session``."""
@@ -174,10 +190,7 @@ class Caller:
         Raises:
             MisuseError: the answer waits for something; use ``start``.
         """
-        answer = self.start(method, path, **options).answer
-        if answer is None:
-            raise MisuseError(f"{method} {path} waits for commit: use start() and commit()")
-        return answer
+        return self.start(method, path, **options).result()
 
     def start(
         self,
@@ -195,11 +208,11 @@ class Caller:
         if self.closed:
             self.reconnect()
         request = self._request(method, path, options)
-        call = self._calls[request] = Call()
+        call = self._calls[request] = Call(f"{method} {path}")
         response = self._pipeline.handle(request)
         if response is not None:
             del self._calls[request]
-            call.answer = Answer(response)
+            call.complete(Answer(response))
         return call
 
     def _request(self, method: str, path: str, options: Options) -> Request:
