@@ -1,9 +1,13 @@
 """Parts of the write path alone: Merkle tree, entry sealing. The store has ``bench_store``."""
 
-from ledger.codec.writeset import Changes
+from typing import TYPE_CHECKING
+
 from ledger.crypto.sealing import EntrySealer
 from ledger.merkle.tree import MerkleTree
 from tests.bench.timing import Figure, per_call_us
+
+if TYPE_CHECKING:
+    from ledger.codec.writeset import Changes
 
 _LEAVES = 1_000_000
 

@@ -102,6 +102,7 @@ def test_refusals(act: Callable[[Store], None], message: str) -> None:
 def test_reads_at_the_committed_version() -> None:
     store = counted(3)
     store.compact(2)
+    store.apply(4, {NAME: {b"001": None}})
     tx = store.begin_committed()
     newest = store.begin()
     assert (tx.read_version, tx.read_only) == (2, True)
@@ -109,6 +110,8 @@ def test_reads_at_the_committed_version() -> None:
     assert newest.map(NAME).get(b"last") == b"003"
     assert newest.map(NAME).get_committed(b"last") == b"002"
     assert newest.map(NAME).get_committed(b"003") is None
+    assert newest.map(NAME).get_committed(b"001") == b"x"  # removed, but not for sure
+    assert newest.map(NAME).get_committed(b"002") == b"x"
     store.compact(3)
     assert newest.map(NAME).get_committed(b"last") == b"002"  # as when it began
     assert store.begin().map(NAME).get_committed(b"last") == b"003"
