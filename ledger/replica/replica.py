@@ -38,6 +38,9 @@ from ledger.replica.signatures import SignatureIndex
 from ledger.replica.waiters import CommitWaiters, Decided, Status
 from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES, NODES_INFO
 
+BATCH_ENTRIES = 256
+"""Entries that are given to consensus, and so to the disk, without waiting for a signature."""
+
 _NODES = NODES_INFO.name
 _FINAL = frozenset({"Committed", "Invalid"})
 
@@ -89,6 +92,7 @@ class Replica:
         self._sign_now = False
         self._unsigned = 0
         self._batch: list[Proposed] = []
+        self._batch_due = False
         self._held: list[tuple[Proposed, bytes]] = []
         self._root_waiters: list[Callable[[None], None]] = []
         self._outputs = Outputs(self)
@@ -213,11 +217,20 @@ class Replica:
         """Sign when due, hand new entries to consensus, and return what the shell has to do."""
         if self.is_primary:
             self._maybe_sign()
-            if self._batch:
-                batch, self._batch = self._batch, []
-                accepted = self.raft.replicate(batch, self.view)
-                assert accepted, f"consensus refused entries {batch[0].seqno} to {batch[-1].seqno}"
+            if self._batch_due or len(self._batch) >= BATCH_ENTRIES:
+                self._hand_over_batch()
         return self._outputs.drain()
+
+    def _hand_over_batch(self) -> None:
+        """Give consensus the entries since the last time: at a signature, when many, or a tick.
+
+        Nothing can commit before a signature, so small batches would only cost time.
+        """
+        self._batch_due = False
+        if self._batch:
+            batch, self._batch = self._batch, []
+            accepted = self.raft.replicate(batch, self.view)
+            assert accepted, f"consensus refused entries {batch[0].seqno} to {batch[-1].seqno}"
 
     def wait_ms(self) -> float | None:
         """Return how long until ``flush`` would sign what is unsigned now; None for nothing."""
@@ -275,6 +288,7 @@ class Replica:
             self.tree.append(held_leaf)
             self._batch.append(proposed)
         self._held.clear()
+        self._batch_due = True
         self._tell_signed()
 
     # -- inputs ------------------------------------------------------------------------
@@ -286,6 +300,7 @@ class Replica:
 
     def tick(self, elapsed_ms: int) -> None:
         """Advance consensus time."""
+        self._batch_due = True
         self.raft.tick(elapsed_ms)
         self._outputs.take()
 

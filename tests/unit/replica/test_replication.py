@@ -76,6 +76,7 @@ def test_a_damaged_entry_is_refused_with_a_reason() -> None:
     network.run()
     seqno = backup.replica.store.version
     tx_id = primary.write("k", "v")
+    primary.replica.tick(1)
     primary.turn()
     entry = primary.replica.raft.entry(tx_id.seqno)
     assert entry is not None
