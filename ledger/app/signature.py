@@ -36,6 +36,12 @@ from ledger.endpoints.response import JSON, Response
 Source = Callable[[CallContext, Context, dict[str, str]], Any]
 """Gets one argument from the call, its context and the query parameters."""
 
+_NOT_PLAIN = (
+    inspect.iscoroutinefunction,
+    inspect.isgeneratorfunction,
+    inspect.isasyncgenfunction,
+)
+
 MISSING = inspect.Parameter.empty
 
 _UNPACKED: tuple[Any, ...] = (str, bytes, None, NoneType, Response)
@@ -86,10 +92,10 @@ def read_signature(
     Raises:
         MisuseError: the function or one of its parameters cannot be an endpoint's; says why.
     """
-    where = f"{function.__module__}.{function.__qualname__}"
     if not inspect.isfunction(function):
-        raise MisuseError(f"{where}: got {type(function).__name__}, want a function")
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise MisuseError(f"got {function!r:.80} for an endpoint, want a function")
+    where = f"{function.__module__}.{function.__qualname__}"
+    if any(test(function) for test in _NOT_PLAIN):
         raise MisuseError(f"{where}: got an async or generator function, want a plain one")
     try:
         hints = get_type_hints(function, include_extras=True)
@@ -135,6 +141,7 @@ def _check_body(kind: Any, method: str, spot: str) -> None:  # noqa: ANN401
     if method in {"GET", "HEAD"}:
         raise MisuseError(f"{spot}: got a body for {method}, whose bodies are ignored")
     try:
+        msgspec.json.schema(kind)  # stricter than a decoder, which leaves foreign types to hooks
         msgspec.json.Decoder(kind)
         msgspec.msgpack.Decoder(kind)
     except (TypeError, ValueError) as problem:
