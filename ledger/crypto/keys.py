@@ -15,7 +15,6 @@ A worked session::
     key.public.verify_digest(signature, root)      # VerificationError if it is not true
 """
 
-import enum
 import functools
 import hashlib
 from dataclasses import dataclass, field
@@ -26,6 +25,17 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from ledger.base.clock import Entropy
 from ledger.base.errors import FormatError, MisuseError, VerificationError
+from ledger.crypto.curves import Curve, curve_hash, curve_of, library_curve, twin_signature
+
+__all__ = [
+    "PEM_SIZE_MAX",
+    "Curve",
+    "PublicKey",
+    "SigningKey",
+    "curve_hash",
+    "pem_bytes",
+    "twin_signature",
+]
 
 PEM_SIZE_MAX = 16 * 1024
 """Longest key PEM that is read; a P-521 private key takes 365 bytes, RSA-8192 about 6,500."""
@@ -34,54 +44,9 @@ _PREHASHED = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
 _PREHASHED_DETERMINISTIC = ec.ECDSA(utils.Prehashed(hashes.SHA256()), deterministic_signing=True)
 
 
-class Curve(enum.Enum):
-    """A NIST prime curve. The value is its common name."""
-
-    P256 = "P-256"
-    P384 = "P-384"
-    P521 = "P-521"
-
-    @property
-    def size(self) -> int:
-        """Bytes of one coordinate or scalar: 32, 48 or 66. A raw signature has twice as many."""
-        return _SIZES[self]
-
-    @property
-    def order(self) -> int:
-        """Number of points of the curve's group, the modulus of ``r`` and ``s``."""
-        return _ORDERS[self]
-
-
-_SIZES = {Curve.P256: 32, Curve.P384: 48, Curve.P521: 66}
-# Group orders: NIST SP 800-186, section 3.2.1.
-_ORDERS = {
-    Curve.P256: 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
-    Curve.P384: int(
-        "ffffffffffffffffffffffffffffffffffffffffffffffff"
-        "c7634d81f4372ddf581a0db248b0a77aecec196accc52973",
-        16,
-    ),
-    Curve.P521: int(
-        "01ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
-        "fa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409",
-        16,
-    ),
-}
-_LIBRARY_CURVES: dict[Curve, ec.EllipticCurve] = {
-    Curve.P256: ec.SECP256R1(),
-    Curve.P384: ec.SECP384R1(),
-    Curve.P521: ec.SECP521R1(),
-}
-_BY_LIBRARY_NAME = {curve.name: ours for ours, curve in _LIBRARY_CURVES.items()}
-# RFC 9053, table 1, pairs each hash with the curve of the same strength.
-_HASHES: dict[Curve, hashes.SHA256 | hashes.SHA384 | hashes.SHA512] = {
-    Curve.P256: hashes.SHA256(),
-    Curve.P384: hashes.SHA384(),
-    Curve.P521: hashes.SHA512(),
-}
-_RAW = {curve: ec.ECDSA(algorithm) for curve, algorithm in _HASHES.items()}
+_RAW = {curve: ec.ECDSA(curve_hash(curve)) for curve in Curve}
 _RAW_DETERMINISTIC = {
-    curve: ec.ECDSA(algorithm, deterministic_signing=True) for curve, algorithm in _HASHES.items()
+    curve: ec.ECDSA(curve_hash(curve), deterministic_signing=True) for curve in Curve
 }
 
 
@@ -111,7 +76,7 @@ class PublicKey:
         Raises:
             FormatError: the key's curve is not P-256, P-384 or P-521.
         """
-        curve = _curve_of(key.curve)
+        curve = curve_of(key.curve)
         layout = serialization.PublicFormat.SubjectPublicKeyInfo
         der = key.public_bytes(serialization.Encoding.DER, layout)
         pem = key.public_bytes(serialization.Encoding.PEM, layout).decode("ascii")
@@ -229,11 +194,11 @@ class SigningKey:
                 same signature. For tests and simulation: a fault during signing then leaks more.
         """
         if entropy is None:
-            key = ec.generate_private_key(_LIBRARY_CURVES[curve])
+            key = ec.generate_private_key(library_curve(curve))
             return cls.wrap(key, deterministic=deterministic)
         drawn = int.from_bytes(entropy.random_bytes(curve.size + 8), "big")
         scalar = drawn % (curve.order - 1) + 1
-        key = ec.derive_private_key(scalar, _LIBRARY_CURVES[curve])
+        key = ec.derive_private_key(scalar, library_curve(curve))
         return cls.wrap(key, deterministic=deterministic)
 
     @classmethod
@@ -283,33 +248,6 @@ class SigningKey:
         return first.to_bytes(size, "big") + second.to_bytes(size, "big")
 
 
-def twin_signature(signature: bytes, curve: Curve) -> bytes:
-    """Return the other signature that verifies whenever this one does: ``r || n - s``.
-
-    Anyone can compute it, so whoever must recognise a message that was seen before has to look
-    for both.
-
-    Args:
-        signature: ``r || s``, ``2 * curve.size`` bytes.
-        curve: The curve of the signing key.
-
-    Raises:
-        FormatError: the signature has another size, or ``s`` is not in ``[1, n - 1]``.
-    """
-    size = curve.size
-    if len(signature) != 2 * size:
-        raise FormatError(f"got a signature of {len(signature)} bytes, want {2 * size}")
-    second = int.from_bytes(signature[size:], "big")
-    if not 0 < second < curve.order:
-        raise FormatError("got a signature whose s is not below the order of the curve")
-    return signature[:size] + (curve.order - second).to_bytes(size, "big")
-
-
-def curve_hash(curve: Curve) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
-    """Return the hash that goes with a curve; for modules of this package only."""
-    return _HASHES[curve]
-
-
 def pem_bytes(pem: str | bytes) -> bytes:
     """Return bounded PEM text as bytes; for modules of this package only.
 
@@ -339,10 +277,3 @@ def _want_elliptic(key: object) -> ec.EllipticCurvePublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise FormatError(f"got a {type(key).__name__}, want an ECDSA public key")
     return key
-
-
-def _curve_of(curve: ec.EllipticCurve) -> Curve:
-    ours = _BY_LIBRARY_NAME.get(curve.name)
-    if ours is None:
-        raise FormatError(f"got a key of curve {curve.name}, want P-256, P-384 or P-521")
-    return ours
