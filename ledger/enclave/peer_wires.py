@@ -24,7 +24,7 @@ OpenWire = Callable[[Wire], WireHandler | None]
 class PeerWire:
     """One connected socket; the event loop's protocol object and the ``Wire`` of ``peers``."""
 
-    __slots__ = ("_siblings", "_handler", "_open", "_side", "_silent_ms", "_transport")
+    __slots__ = ("_handler", "_open", "_siblings", "_side", "_silent_ms", "_transport")
 
     def __init__(self, side: LoopSide, open_wire: OpenWire, siblings: set["PeerWire"]) -> None:
         """Wrap a connection to come.

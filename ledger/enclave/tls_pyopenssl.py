@@ -4,6 +4,8 @@ About half as fast per record as ``tls_stdlib``; the same contract, see ``tls_ty
 is an optional dependency, so this module is imported only when it is chosen.
 """
 
+from typing import Any, cast
+
 from OpenSSL import SSL, crypto
 
 from ledger.base.errors import FormatError
@@ -96,10 +98,10 @@ def _load_identity(context: SSL.Context, identity: Identity) -> None:
     if not chain:
         raise FormatError("got no certificate in PEM, want one and its chain")
     try:
-        context.use_certificate(chain[0])
+        context.use_certificate(chain[0].to_cryptography())
         for certificate in chain[1:]:
-            context.add_extra_chain_cert(certificate)
-        context.use_privatekey(key)
+            context.add_extra_chain_cert(certificate.to_cryptography())
+        context.use_privatekey(cast("Any", key.to_cryptography_key()))
         context.check_privatekey()
     except SSL.Error as error:
         raise FormatError("got a private key that does not belong to the certificate") from error

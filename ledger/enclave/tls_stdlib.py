@@ -91,7 +91,7 @@ def _common(context: ssl.SSLContext) -> None:
 def _trust(context: ssl.SSLContext, ca_pem: bytes, expiry: Expiry) -> None:
     try:
         context.load_verify_locations(cadata=ca_pem.decode("ascii"))
-    except (ssl.SSLError, UnicodeDecodeError) as error:
+    except (ssl.SSLError, ValueError) as error:
         raise FormatError(f"got no trusted certificate in PEM: {error}") from error
     if expiry is Expiry.IGNORED:
         context.verify_flags |= cast("ssl.VerifyFlags", _NO_CHECK_TIME)
