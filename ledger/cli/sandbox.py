@@ -1,0 +1,137 @@
+"""``quorate sandbox``: a whole local service in one command."""
+
+import asyncio
+import contextlib
+import shlex
+import signal
+import socket
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger.base.errors import LedgerError, MisuseError
+from ledger.host.config import DEFAULT_APP
+from ledger.sandbox.configuration import HOST, read_overlay
+from ledger.sandbox.demo import run_demo
+from ledger.sandbox.service import Sandbox, SandboxOptions
+
+app = typer.Typer(add_completion=False)
+_DEFAULT_PORT = 8000
+
+
+@app.command()
+def sandbox(
+    application: Annotated[
+        str | None, typer.Option("--app", metavar="MODULE:APP", help="Application to run.")
+    ] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="New directory for keys, ledger and logs.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="Port for clients; 0 for any.")
+    ] = None,
+    overlay: Annotated[
+        Path | None, typer.Option("--overlay", help="JSON merged into the configuration.")
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Write, prove and audit something, then end.")
+    ] = False,
+) -> None:
+    """Run a local service: keys, members, users, one node, opened and ready.
+
+    Ctrl-C stops everything. What is in the directory stays.
+    """
+    if demo and application not in {None, DEFAULT_APP}:
+        raise MisuseError(f"got --demo with another application, want {DEFAULT_APP}")
+    where = directory or Path(tempfile.mkdtemp(prefix="quorate-sandbox-"))
+    options = SandboxOptions(
+        directory=where,
+        app=application,
+        port=_free_port(port),
+        overlay={} if overlay is None else read_overlay(overlay),
+    )
+    raise typer.Exit(asyncio.run(_run(options, demo=demo)))
+
+
+def _free_port(asked: int | None) -> int:
+    """Return the port asked for, or 8000, or any when that is taken."""
+    if asked is not None:
+        return asked
+    with contextlib.closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, _DEFAULT_PORT))
+        except OSError:
+            return 0
+    return _DEFAULT_PORT
+
+
+async def _run(options: SandboxOptions, *, demo: bool) -> int:
+    running = asyncio.ensure_future(_serve(options, demo=demo))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, running.cancel)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        _tell("stopped")
+        return 0
+    except LedgerError as error:
+        _tell(f"failed: {error}")
+        return 1
+
+
+async def _serve(options: SandboxOptions, *, demo: bool) -> int:
+    _tell(f"directory {options.directory.absolute()}")
+    async with Sandbox(options, _tell) as sandbox:
+        if demo:
+            await run_demo(sandbox, _tell)
+            return 0
+        _print_help(sandbox, options)
+        node = sandbox.nodes[0]
+        await node.wait_for("the end", lambda: node.exit_code is not None, float("inf"))
+        _tell(f"the node ended by itself with {node.exit_code}:\n{node.log_tail()}")
+        return 1
+
+
+def _print_help(sandbox: Sandbox, options: SandboxOptions) -> None:
+    print(f"\nService:              https://{sandbox.address}")
+    print(f"Service certificate:  {sandbox.files.service_certificate_file}")
+    for name, identities in (
+        ("User", sandbox.files.users),
+        ("Member", [member.identity for member in sandbox.files.members]),
+    ):
+        for number, identity in enumerate(identities):
+            print(f"{name} {number}:".ljust(22) + f"{identity.certificate_file}")
+    print(f"Node log:             {sandbox.nodes[0].log_file}")
+    print("\nTry:")
+    for command in _curl_commands(sandbox, options):
+        print(f"\n{command}")
+    print("\nCtrl-C stops the service.", flush=True)
+
+
+def _curl_commands(sandbox: Sandbox, options: SandboxOptions) -> list[str]:
+    user = sandbox.files.users[0]
+    trust = f"--cacert {shlex.quote(str(sandbox.files.service_certificate_file))}"
+    certificate, key = shlex.quote(str(user.certificate_file)), shlex.quote(str(user.key_file))
+    caller = f"{trust} --cert {certificate} --key {key}"
+    base = f"https://{sandbox.address}"
+    if options.app not in {None, DEFAULT_APP} or "app" in options.overlay:
+        return [
+            f"curl {trust} {base}/node/network",
+            f"curl {caller} {base}/app/commit",
+            f"curl {caller} {base}/app/api",
+        ]
+    body = shlex.quote('{"id": 42, "msg": "hi"}')
+    json_body = f"-H 'content-type: application/json' -d {body}"
+    return [
+        f"curl {caller} {json_body} {base}/app/log/private",
+        f"curl {caller} '{base}/app/log/private?id=42'",
+        f"curl {trust} {base}/node/network",
+    ]
+
+
+def _tell(line: str) -> None:
+    print(f"[sandbox] {line}", flush=True)

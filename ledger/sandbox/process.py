@@ -1,0 +1,151 @@
+"""Nodes of a sandbox as processes: ``quorate node``, its log in files, stopped by pid."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ledger.base.errors import UnavailableError
+from ledger.sandbox.directory import NodeRecord
+
+_POLL_S = 0.02
+_TAIL_LINES = 12
+_BOUND_TO_US = """\
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, int(signal.SIGTERM))
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Runs a program that the kernel stops when the process that asked for it ends, however it
+ends: no node stays behind when a test is killed. The request outlives the ``exec``."""
+
+
+class NodeProcess:
+    """One node.
+
+    Args:
+        directory: Its files; created.
+        configuration: Written to ``config.json`` there.
+        options: Further options of ``quorate node``.
+    """
+
+    def __init__(
+        self, directory: Path, configuration: dict[str, Any], options: tuple[str, ...] = ()
+    ) -> None:
+        self.directory = directory
+        self.configuration = configuration
+        directory.mkdir(parents=True, exist_ok=True)
+        config_file = directory / "config.json"
+        config_file.write_text(json.dumps(configuration, indent=2) + "\n")
+        command = [sys.executable, "-c", _BOUND_TO_US, str(os.getpid()), sys.executable]
+        command += ["-m", "ledger.cli.main", "node", "--config", str(config_file)]
+        # A session of its own: Ctrl-C in the terminal reaches the sandbox, which stops its nodes.
+        with self.log_file.open("wb") as out, self.error_file.open("wb") as err:
+            self._process = subprocess.Popen(  # noqa: S603  (our own interpreter and module)
+                [*command, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+                env=_environment(),
+            )
+
+    @property
+    def pid(self) -> int:
+        """Process ID of the host."""
+        return self._process.pid
+
+    @property
+    def log_file(self) -> Path:
+        """What the node logs."""
+        return self.directory / "out"
+
+    @property
+    def error_file(self) -> Path:
+        """What the node's interpreter complains about; empty in normal operation."""
+        return self.directory / "err"
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code, negative for a signal; None while it runs."""
+        return self._process.poll()
+
+    def output_file(self, key: str) -> Path:
+        """Path of one of the configured output files."""
+        return Path(self.configuration["output_files"][key])
+
+    async def wait_for(self, what: str, found: Callable[[], bool], timeout_s: float) -> None:
+        """Wait until something is there.
+
+        Raises:
+            UnavailableError: the node ended before, or the time is over; with its last lines.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not found():
+            code = self.exit_code
+            if code is not None:
+                raise UnavailableError(f"node ended with {code}, want {what}:\n{self.log_tail()}")
+            if time.monotonic() >= deadline:
+                raise UnavailableError(f"no {what} in {timeout_s:g} s:\n{self.log_tail()}")
+            await asyncio.sleep(_POLL_S)
+
+    async def wait_until_started(self, timeout_s: float = 60.0) -> None:
+        """Wait for the output files of a node that serves."""
+        addresses = self.output_file("rpc_addresses_file")
+        await self.wait_for("addresses", addresses.exists, timeout_s)
+        service = Path(self.configuration["command"]["service_certificate_file"])
+        await self.wait_for("service certificate", service.exists, timeout_s)
+
+    def address(self, interface: str) -> str:
+        """Return ``host:port`` of an interface, once the node has started."""
+        addresses = json.loads(self.output_file("rpc_addresses_file").read_text())
+        return str(addresses[interface])
+
+    def record(self, node_id: str, interface: str) -> NodeRecord:
+        """Describe the node."""
+        ledger = Path(self.configuration["ledger"]["directory"]).absolute()
+        return NodeRecord(node_id, self.address(interface), self.pid, self.directory, ledger)
+
+    def log_tail(self) -> str:
+        """Return the last lines of log and complaints."""
+        lines = []
+        for path in (self.log_file, self.error_file):
+            if path.exists():
+                lines += path.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+        return "\n".join(lines)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the host process."""
+        if self.exit_code is None:
+            os.kill(self.pid, number)
+
+    async def stop(self, timeout_s: float = 15.0) -> int:
+        """End the node in order, by force after the timeout; return its exit code."""
+        self.signal(signal.SIGTERM)
+        deadline = time.monotonic() + timeout_s
+        try:
+            while (code := self.exit_code) is None:
+                if time.monotonic() >= deadline:
+                    return self.kill()
+                await asyncio.sleep(_POLL_S)
+        except asyncio.CancelledError:
+            self.kill()  # whoever asks twice means at once
+            raise
+        return code
+
+    def kill(self) -> int:
+        """End the node at once; its enclave ends with it. Return the exit code."""
+        self.signal(signal.SIGKILL)
+        return self._process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """What the interpreter needs to find the same packages as this one; nothing secret."""
+    kept = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "HOME")
+    return {name: os.environ[name] for name in kept if name in os.environ}
