@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger.audit.cutting import cut
 from tests.unit.audit import ledger_writer as lw
 from tests.unit.audit.defects import MISSED, REFUSED
 
@@ -63,3 +64,16 @@ def test_read_ledger_tool(tmp_path: Path) -> None:
     lw.sound().save(tmp_path)
     said = oracle("-m", "ccf.read_ledger", "-q", "--uncommitted", str(tmp_path))
     assert "until 2.12" in said
+
+
+def test_cut_is_what_split_ledger_makes(tmp_path: Path) -> None:
+    directory = lw.sound().save(tmp_path / "ledger")
+    whole = directory / "ledger_1-5.committed"
+    ours = tmp_path / "ours"
+    theirs = tmp_path / "theirs"
+    cut(whole, 4, ours)
+    call = "import sys, ccf.split_ledger; ccf.split_ledger.run(sys.argv[1:])"
+    oracle("-c", call, str(whole), "4", "--output-dir", str(theirs))
+    made = {path.name: path.read_bytes() for path in ours.iterdir()}
+    assert made == {path.name: path.read_bytes() for path in theirs.iterdir()}
+    assert len(made) == 2

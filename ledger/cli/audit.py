@@ -1,0 +1,154 @@
+"""``quorate audit``: check a ledger offline; the exit code says what came of it."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ledger.audit import walk
+from ledger.audit.findings import Finding, Severity
+from ledger.audit.report import Report
+from ledger.base.errors import FormatError, LedgerError, UnavailableError
+from ledger.codec import canonical
+
+app = typer.Typer(add_completion=False)
+
+EXIT_UNSOUND = 1
+EXIT_UNREADABLE = 2
+
+
+@app.command()
+def command(
+    ledger: Annotated[
+        list[Path], typer.Argument(help="Ledger directories of one node, or chunk files.")
+    ],
+    snapshots: Annotated[
+        list[Path] | None, typer.Option("--snapshots", help="Directory of snapshots to check too.")
+    ] = None,
+    secret: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--secret",
+            help="JSON file of ledger secrets, first seqno to hex: also check private domains.",
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the report there; - is standard output.")
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bar, no notes.")
+    ] = False,
+) -> None:
+    """Check a ledger: every entry, hash, signature, certificate and file boundary.
+
+    Exit code 0: no errors (there may be notes and warnings). 1: errors. 2: could not be read.
+    """
+    try:
+        secrets = read_secrets(secret or [])
+        with _progress(quiet=quiet) as progress:
+            report = walk.audit(
+                ledger, snapshots=snapshots or [], secrets=secrets, progress=progress
+            )
+        if json_file is not None:
+            _write_json(report, json_file)
+    except LedgerError as error:
+        print(f"quorate audit: {error}", file=sys.stderr)
+        raise typer.Exit(EXIT_UNREADABLE) from error
+    if json_file is None or str(json_file) != "-":
+        _print_report(report, quiet=quiet)
+    if not report.is_sound:
+        raise typer.Exit(EXIT_UNSOUND)
+
+
+def read_secrets(files: list[Path]) -> dict[int, bytes]:
+    """Read ledger secrets.
+
+    Args:
+        files: JSON objects from first seqno to 64 hex characters, or such an object under the
+            name ``ledger_secrets``.
+
+    Raises:
+        UnavailableError: a file cannot be read.
+        FormatError: it has another form. The message quotes nothing of it.
+    """
+    secrets: dict[int, bytes] = {}
+    for file in files:
+        try:
+            value = canonical.loads(file.read_bytes())
+        except OSError as error:
+            raise UnavailableError(f"cannot read {file}: {error.strerror}") from error
+        except FormatError:
+            raise FormatError(f"got {file}, which is not JSON") from None
+        value = value.get("ledger_secrets", value) if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            raise FormatError(f"got {file}, want a JSON object from seqno to hex")
+        for first, text in value.items():
+            if not first.isascii() or not first.isdecimal() or not isinstance(text, str):
+                raise FormatError(f"got {file}, want decimal seqnos and hex text")
+            try:
+                secrets[int(first)] = canonical.from_hex(text, 32)
+            except FormatError:
+                raise FormatError(f"got {file}, want secrets of 64 hex characters") from None
+    return secrets
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[walk.Progress | None]:
+    """Show a bar on standard error while the block runs, if that is a terminal."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("auditing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("audit", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _write_json(report: Report, file: Path) -> None:
+    text = json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
+    if str(file) == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UnavailableError(f"cannot write {file}: {error.strerror}") from error
+
+
+def _print_report(report: Report, *, quiet: bool) -> None:
+    for finding in report.findings.kept:
+        if not (quiet and finding.severity is Severity.NOTE):
+            print(_line(finding))
+    kept = len(report.findings.kept)
+    total = report.findings.by_severity.total()
+    if total > kept:
+        print(f"… and {total - kept} more of the same kinds")
+    files = f"{len(report.files)} chunk" + ("s" if len(report.files) != 1 else "")
+    print(f"{report.entries} entries in {files}, {report.first} to {report.last}")
+    print(
+        f"{report.signatures} signatures: {report.node_signatures} valid by nodes, "
+        f"{report.cose_signatures} by the service; verified until {report.verified}"
+    )
+    if report.opened:
+        print(f"{report.opened} entries checked with a ledger secret")
+    for snapshot in report.snapshots:
+        print(f"{snapshot.name}: {'verified' if snapshot.is_verified else 'not verified'}")
+    counts = report.findings.by_severity
+    verdict = "sound" if report.is_sound else "NOT SOUND"
+    print(
+        f"{verdict}: {counts[Severity.ERROR]} errors, {counts[Severity.WARNING]} warnings, "
+        f"{counts[Severity.NOTE]} notes"
+    )
+
+
+def _line(finding: Finding) -> str:
+    place = finding.place
+    where = " ".join(part for part in (place.file, place.tx) if part) or "ledger"
+    return f"{finding.severity.value:<8}{finding.code:<22}{where}: {finding.message}"
