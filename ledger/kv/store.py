@@ -60,13 +60,14 @@ class Store:
         committed: Seqno up to which nothing can be rolled back. Invariant: at most ``version``.
     """
 
-    __slots__ = ("_head", "_maps", "_window", "committed", "version")
+    __slots__ = ("_head", "_maps", "_rollbacks", "_window", "committed", "version")
 
     def __init__(self, seqno: int = 0) -> None:
         self.version = seqno
         self.committed = seqno
         self._maps: dict[str, MapState] = {}
-        self._head = Point(seqno)
+        self._rollbacks: list[int] = []  # the seqno of each rollback so far
+        self._head = Point(seqno, 0)
         # The points of versions committed … version, so the first shows the committed state.
         self._window: deque[Point] = deque([self._head])
 
@@ -81,7 +82,7 @@ class Store:
 
     def check(self, tx: Tx) -> bool:
         """Say whether everything the transaction read is still so."""
-        return not tx.point.dropped and tx.conflict() is None
+        return not self._was_dropped(tx.point) and tx.conflict() is None
 
     def commit(self, tx: Tx, seqno: int) -> Changes | Conflict:
         """Apply a transaction's writes, when nothing that it read has changed since it began.
@@ -94,7 +95,7 @@ class Store:
             The changes, which nobody may alter any more, or why there are none.
         """
         if tx.point.next is not None:
-            if tx.point.dropped:
+            if self._was_dropped(tx.point):
                 return Conflict(None)
             map_name = tx.conflict()
             if map_name is not None:
@@ -153,8 +154,9 @@ class Store:
     def fill(self, seqno: int, changes: Changes) -> None:
         """Give a version made by ``advance`` the changes that were not known then.
 
-        For signature transactions, whose seqno is reserved before their bytes exist. A
-        transaction that began before and has already looked back may see the new values.
+        For signature transactions, whose seqno is reserved before their bytes exist. Transactions
+        that began before this call do not see the changes, and conflict when they read what has
+        changed, as with any other version.
 
         Args:
             seqno: In ``(committed, version]``, made by ``advance``.
@@ -177,6 +179,10 @@ class Store:
                 state.records[key] = stamp + value
                 if old is None:
                     state.note(key)
+        # The newest version gets a fresh point: whoever holds the old one has not seen this.
+        self._head.undo = undo
+        self._head.next = self._window[-1] = point = Point(self.version, len(self._rollbacks))
+        self._head = point
 
     def rollback(self, seqno: int) -> None:
         """Return to an earlier version. Costs what was changed since it.
@@ -199,7 +205,8 @@ class Store:
         for index in range(seqno - self.committed, self.version - self.committed):
             add_later(undo, self._window[index].undo)
         for _ in range(self.version - seqno):
-            self._window.pop().dropped = True
+            self._window.pop()
+        self._rollbacks.append(seqno)
         redo = {name: self._restore(self._maps[name], step) for name, step in undo.items()}
         # Readers of the dropped versions come to the kept one through what the rollback overwrote.
         self._head.undo = redo
@@ -225,6 +232,11 @@ class Store:
         for _ in range(seqno - self.committed):
             forget()
         self.committed = seqno
+
+    def map_version(self, name: str) -> int:
+        """Return the seqno of the last write or removal in a map, 0 when there never was one."""
+        state = self._maps.get(name)
+        return 0 if state is None else state.version
 
     def map_names(self) -> list[str]:
         """Return the names of the maps that were ever written at the newest version, sorted.
@@ -262,11 +274,15 @@ class Store:
             _check_versions(state, seqno)
         self._maps.update(loaded)
         self.version = self.committed = seqno
-        self._head = Point(seqno)
+        self._head = Point(seqno, 0)
         self._window = deque([self._head])
 
+    def _was_dropped(self, point: Point) -> bool:
+        """Say whether a rollback removed the version that the point shows."""
+        return any(seqno < point.seqno for seqno in self._rollbacks[point.rollbacks :])
+
     def _step(self, seqno: int, undo: Past) -> None:
-        point = Point(seqno)
+        point = Point(seqno, len(self._rollbacks))
         head = self._head
         head.undo = undo
         head.next = point
