@@ -91,8 +91,8 @@ async def _serve(options: SandboxOptions, *, demo: bool) -> int:
             return 0
         _print_help(sandbox, options)
         node = sandbox.nodes[0]
-        await node.wait_for("the end", lambda: node.exit_code is not None, float("inf"))
-        _tell(f"the node ended by itself with {node.exit_code}:\n{node.log_tail()}")
+        code = await node.wait_until_ended()
+        _tell(f"the node ended by itself with {code}:\n{node.log_tail()}")
         return 1
 
 

@@ -90,25 +90,28 @@ class Service:
         Raises:
             UnavailableError: not in time.
         """
-        polling = Polling(timeout_s)
-        while True:
-            answer = await self._session.get("/app/commit")
-            if answer.status == 200:
-                return
-            await polling.pause(f"the application is not open yet ({answer.status})")
+        await self._when_status("/app/commit", 200, timeout_s)
 
     async def wait_until_governable(self, timeout_s: float = 30.0) -> None:
-        """Wait until the service can be governed.
+        """Wait until the service can be governed. A node that starts may refuse connections.
 
         Raises:
             UnavailableError: not in time.
         """
+        await self._when_status("/node/ready/gov", 204, timeout_s)
+
+    async def _when_status(self, path: str, status: int, timeout_s: float) -> None:
         polling = Polling(timeout_s)
         while True:
-            answer = await self._session.get("/node/ready/gov")
-            if answer.status == 204:
-                return
-            await polling.pause(f"the service cannot be governed yet ({answer.status})")
+            try:
+                answer = await self._session.get(path)
+            except UnavailableError as error:
+                got = str(error)
+            else:
+                if answer.status == status:
+                    return
+                got = f"{path} answers {answer.status}"
+            await polling.pause(f"{got}, want {status}")
 
     async def _when_fetched(self, path: str, timeout_s: float) -> bytes:
         polling = Polling(timeout_s)

@@ -102,6 +102,19 @@ class NodeProcess:
         service = Path(self.configuration["command"]["service_certificate_file"])
         await self.wait_for("service certificate", service.exists, timeout_s)
 
+    async def wait_until_ended(self) -> int:
+        """Wait for the end of the host process and return its exit code."""
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        watched = os.pidfd_open(self.pid)
+        loop.add_reader(watched, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(watched)
+            os.close(watched)
+        return self._process.wait()
+
     def address(self, interface: str) -> str:
         """Return ``host:port`` of an interface, once the node has started."""
         addresses = json.loads(self.output_file("rpc_addresses_file").read_text())

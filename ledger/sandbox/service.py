@@ -1,13 +1,15 @@
 """A whole local service: keys, nodes, opening, and the end of it all."""
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from governance.defaults import file_paths
+from ledger.base.errors import UnavailableError
 from ledger.client.session import Session
 from ledger.crypto.certificate import Certificate
 from ledger.sandbox.configuration import INTERFACE, merge, start_configuration
@@ -95,12 +97,30 @@ class Sandbox:
         node = self._start_node()
         await node.wait_until_started()
         self._tell(f"node 0 serves on https://{self.address} (pid {node.pid})")
-        async with self.session() as session:
-            members = [member.identity for member in self.files.members]
-            await open_service(session, members, self.files.users, self._tell)
+        await self._while_running(node, self._open_service())
         certificate = Certificate.parse(node.output_file("node_certificate_file").read_bytes())
         self.files.describe([node.record(certificate.public_key.id, INTERFACE)])
         self._tell("the service is open")
+
+    async def _open_service(self) -> None:
+        members = [member.identity for member in self.files.members]
+        async with self.session() as session:
+            await open_service(session, members, self.files.users, self._tell)
+
+    @staticmethod
+    async def _while_running(node: NodeProcess, work: Coroutine[None, None, None]) -> None:
+        """Do something that needs a node; end early, with its log, when the node ends."""
+        working = asyncio.ensure_future(work)
+        ended = asyncio.ensure_future(node.wait_until_ended())
+        try:
+            await asyncio.wait({working, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise UnavailableError(f"node ended with {node.exit_code}:\n{node.log_tail()}")
+            working.result()
+        finally:
+            for task in (working, ended):
+                task.cancel()
+            await asyncio.gather(working, ended, return_exceptions=True)
 
     def _start_node(self) -> NodeProcess:
         options = self._options
