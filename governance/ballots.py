@@ -3,7 +3,15 @@
 import msgspec
 
 from governance.decisions import Decision
-from governance.parts import GovernanceParts, Steps, answer, answer_text, not_found, path_id
+from governance.parts import (
+    GovernanceParts,
+    Steps,
+    answer,
+    answer_text,
+    not_found,
+    path_id,
+    payload_reader,
+)
 from governance.proposal_store import find_info
 from governance.proposals import (
     decided,
@@ -26,7 +34,7 @@ class _BallotBody(msgspec.Struct):
     ballot: str
 
 
-_decode_ballot = msgspec.json.Decoder(_BallotBody).decode
+_decode_ballot = payload_reader(_BallotBody)
 
 
 def submit(parts: GovernanceParts, ctx: CallContext) -> Steps:
@@ -76,7 +84,7 @@ def get_ballot(parts: GovernanceParts, ctx: CallContext) -> Response:
 
 
 def _ballot_of(payload: bytes) -> str:
-    ballot = _decode_ballot(payload or b"{}").ballot
+    ballot = _decode_ballot(payload).ballot
     size = len(ballot.encode("utf-8", "surrogatepass"))
     if size > BALLOT_SIZE_MAX:
         raise HttpError(

@@ -11,7 +11,8 @@ from ledger.crypto.rsa import RsaPublicKey
 
 _URL = re.compile(
     r"https://(?P<host>[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>\d{1,5}))?"
-    r"(?P<path>/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*)?"
+    r"(?P<path>/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*)?",
+    re.ASCII,
 )
 
 

@@ -7,7 +7,7 @@ may vote or hold a recovery share.
 import msgspec
 
 from governance.operations import OperationRefused
-from governance.parts import GovernanceParts, answer, not_found, path_id
+from governance.parts import GovernanceParts, answer, not_found, path_id, payload_reader
 from governance.recovery_members import active_recovery_members, role_of
 from governance.signed import record_history, signed_request
 from ledger.codec.canonical import b64encode
@@ -34,7 +34,7 @@ class _AckBody(msgspec.Struct, rename="camel"):
     state_digest: str
 
 
-_decode_ack = msgspec.json.Decoder(_AckBody).decode
+_decode_ack = payload_reader(_AckBody)
 
 
 def update_state_digest(parts: GovernanceParts, ctx: CallContext) -> Response:
@@ -66,7 +66,7 @@ def get_state_digest(parts: GovernanceParts, ctx: CallContext) -> Response:
 def acknowledge(parts: GovernanceParts, ctx: CallContext) -> Response:
     """Take the signed digest; an Accepted member becomes Active."""
     member_id = _own_path_id(ctx)
-    digest = _decode_ack(signed_request(ctx).payload or b"{}").state_digest
+    digest = _decode_ack(signed_request(ctx).payload).state_digest
     acks = ctx.tx.table(MEMBER_ACKS)
     ack = acks.get(member_id)
     if ack is None:

@@ -1,18 +1,23 @@
 """What the ``/gov`` handlers are built from, and small things they all do."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 from governance.operations import NodeOperations
 from governance.scripting import ScriptRunner
 from ledger.base.ids import is_hex_id
 from ledger.codec import canonical
+from ledger.endpoints.adapters import bad_body
 from ledger.endpoints.context import CallContext
 from ledger.endpoints.endpoint import Suspension
 from ledger.endpoints.errors import Code, HttpError
 from ledger.endpoints.log import TransactionLog
 from ledger.endpoints.response import JSON, TEXT, Response
+
+T = TypeVar("T")
 
 Steps = Generator[Suspension, Any, Response]
 """A handler that waits for scripts."""
@@ -52,6 +57,23 @@ class GovernanceParts:
     ledger: LedgerView
     runner: ScriptRunner
     operations: NodeOperations
+
+
+def payload_reader(kind: type[T]) -> Callable[[bytes], T]:
+    """Return the function that reads a signed payload as one type; an empty one reads as ``{}``.
+
+    Returns:
+        A function of the payload; raises ``HttpError`` 400 for one that is no such value.
+    """
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(payload: bytes) -> T:
+        try:
+            return decode(payload or b"{}")
+        except (ValueError, RecursionError) as problem:
+            raise bad_body(problem) from problem
+
+    return read
 
 
 def answer(value: object, status: int = 200) -> Response:

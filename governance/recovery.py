@@ -3,7 +3,7 @@
 import msgspec
 
 from governance.operations import OperationRefused, ShareProgress
-from governance.parts import GovernanceParts, answer, path_id
+from governance.parts import GovernanceParts, answer, path_id, payload_reader
 from governance.signed import signed_request
 from ledger.base.errors import FormatError
 from ledger.codec import canonical
@@ -20,7 +20,7 @@ class _ShareBody(msgspec.Struct):
     share: str
 
 
-_decode_share = msgspec.json.Decoder(_ShareBody).decode
+_decode_share = payload_reader(_ShareBody)
 
 
 def submit_share(parts: GovernanceParts, ctx: CallContext) -> Response:
@@ -57,7 +57,7 @@ def submit_share(parts: GovernanceParts, ctx: CallContext) -> Response:
 
 def _share_of(payload: bytes) -> bytes:
     try:
-        share = canonical.b64decode(_decode_share(payload or b"{}").share)
+        share = canonical.b64decode(_decode_share(payload).share)
     except FormatError as problem:
         raise HttpError(400, Code.INVALID_INPUT, "Invalid body: share is no base64.") from problem
     if len(share) != SHARE_SIZE:

@@ -7,6 +7,7 @@ people write. The scan knows strings, comments and brackets and nothing else of 
 source that it misreads is still run in a process that may die alone.
 """
 
+import functools
 import re
 from dataclasses import dataclass, field
 
@@ -103,8 +104,12 @@ class _Scan:
             self.problem = f"line {self.line} is branch more than {BRANCHES_MAX} of an if"
 
 
+@functools.lru_cache(maxsize=8)
 def source_problem(source: str, size_max: int) -> str | None:
     """Say why a source is not worth parsing, or None.
+
+    The scan costs more than the parsing, and a constitution is run again and again: the answers
+    for a few sources are kept.
 
     Args:
         source: Starlark source.

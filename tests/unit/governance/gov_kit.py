@@ -378,10 +378,10 @@ class Consortium:
         self.queue.pump()
         return call.result()
 
-    def propose(self, name: str, *actions: object, **options: Any) -> Answer:
+    def propose(self, name: str, *actions: object, created_at: int | None = None) -> Answer:
         """Propose a list of actions."""
         payload = {"actions": list(actions)}
-        message = self.message(name, MessageType.PROPOSAL, payload, **options)
+        message = self.message(name, MessageType.PROPOSAL, payload, created_at=created_at)
         return self.post("/members/proposals:create", message)
 
     def vote(self, name: str, proposal_id: str, ballot: str = YES) -> Answer:
@@ -412,11 +412,11 @@ class Consortium:
         info = self.read(MEMBER_INFO, person(name).id)
         return info is not None and info.status.value == "Active"
 
-    def read(self, table: Table[Any, Any], key: object) -> Any:
+    def read(self, table: Table[Any, Any], key: object) -> Any:  # noqa: ANN401 - every table has its own
         """Return a value of a table."""
         return self.log.begin_read_only().table(table).get(key)
 
-    def read_one(self, table: Singleton[Any]) -> Any:
+    def read_one(self, table: Singleton[Any]) -> Any:  # noqa: ANN401 - every table has its own
         """Return the value of a singleton."""
         return self.log.begin_read_only().singleton(table).get()
 
@@ -429,7 +429,7 @@ class Consortium:
 PEOPLE = ("alice", "bob", "carol", "dave", "erin", "oscar", "peggy")
 
 
-def action(name: str, **args: object) -> dict[str, object]:
+def action(name: str, /, **args: object) -> dict[str, object]:
     """Return an action."""
     return {"name": name, "args": args}
 

@@ -1,0 +1,140 @@
+"""Who decides, in each constitution that we ship."""
+
+import pytest
+
+from governance.defaults import Variant, constitution, file_names, file_paths
+from governance.interpreter import constitution_problem
+from governance.scripting import DEFAULT_LIMITS
+from tests.unit.governance.gov_kit import (
+    NO,
+    YES,
+    Consortium,
+    action,
+    encryption_key,
+    first_member,
+    person,
+)
+
+SET_USER = action("set_user", cert=person("user0").pem)
+CHUNK = action("trigger_ledger_chunk")
+OPERATOR = {"is_operator": True}
+PROVISIONER = {"is_operator_provisioner": True}
+
+
+@pytest.mark.parametrize("variant", list(Variant))
+def test_every_variant_is_a_constitution(variant: Variant) -> None:
+    source = constitution(variant)
+    assert constitution_problem(source, DEFAULT_LIMITS.source_bytes_max) is None
+    assert len(file_paths(variant)) == len(file_names(variant))
+    assert len(source) * 4 < DEFAULT_LIMITS.source_bytes_max
+
+
+@pytest.mark.parametrize(
+    ("variant", "members", "votes", "state"),
+    [
+        (Variant.MAJORITY, 1, [YES], "Accepted"),
+        (Variant.MAJORITY, 2, [YES], "Open"),
+        (Variant.MAJORITY, 2, [YES, YES], "Accepted"),
+        (Variant.MAJORITY, 3, [NO, NO, NO], "Open"),
+        (Variant.MAJORITY, 4, [YES, YES], "Open"),
+        (Variant.MAJORITY, 4, [YES, NO, YES, YES], "Accepted"),
+        (Variant.STRICT_MAJORITY, 3, [YES, YES], "Accepted"),
+        (Variant.STRICT_MAJORITY, 3, [NO], "Open"),
+        (Variant.STRICT_MAJORITY, 3, [NO, NO], "Rejected"),
+        (Variant.STRICT_MAJORITY, 4, [YES, NO, NO], "Rejected"),
+        (Variant.STRICT_MAJORITY, 1, [NO], "Rejected"),
+        (Variant.VETO, 3, [YES], "Open"),
+        (Variant.VETO, 3, [YES, YES], "Accepted"),
+        (Variant.VETO, 3, [YES, NO], "Rejected"),
+        (Variant.VETO, 5, [NO], "Rejected"),
+    ],
+)
+def test_votes(variant: Variant, members: int, votes: list[str], state: str) -> None:
+    names = ("alice", "bob", "carol", "dave", "erin")[:members]
+    service = Consortium(names, variant=variant)
+    proposal_id = service.propose("alice", SET_USER).json()["proposalId"]
+    answer = None
+    for name, ballot in zip(names, votes, strict=False):
+        answer = service.vote(name, proposal_id, ballot)
+    assert answer is not None
+    assert answer.json()["proposalState"] == state
+
+
+def operated(variant: Variant) -> Consortium:
+    return Consortium(
+        [
+            first_member("alice"),
+            first_member("bob"),
+            first_member("carol"),
+            first_member("oscar", recovers=False, data=OPERATOR),
+            first_member("peggy", recovers=False, data=PROVISIONER),
+        ],
+        variant=variant,
+    )
+
+
+NEW = person("erin").pem
+
+
+@pytest.mark.parametrize("variant", [Variant.OPERATOR, Variant.OPERATOR_PROVISIONER])
+@pytest.mark.parametrize(
+    ("proposed", "by_operator", "by_provisioner"),
+    [
+        ([CHUNK], {Variant.OPERATOR, Variant.OPERATOR_PROVISIONER}, set()),
+        ([CHUNK, SET_USER], set(), set()),
+        ([SET_USER], set(), set()),
+        ([action("trigger_ledger_rekey")], set(), set()),
+        (
+            [action("set_member", cert=NEW, member_data=OPERATOR)],
+            {Variant.OPERATOR},
+            {Variant.OPERATOR_PROVISIONER},
+        ),
+        ([action("set_member", cert=NEW)], set(), set()),
+        ([action("set_member", cert=NEW, member_data=PROVISIONER)], set(), set()),
+        ([action("set_member", cert=NEW, member_data=OPERATOR | PROVISIONER)], set(), set()),
+        (
+            [
+                action(
+                    "set_member",
+                    cert=NEW,
+                    member_data=OPERATOR,
+                    encryption_pub_key=encryption_key().public.pem,
+                )
+            ],
+            set(),
+            set(),
+        ),
+        (
+            [action("set_member", cert=person("alice").pem, member_data=OPERATOR)],
+            set(),
+            set(),
+        ),
+        (
+            [action("remove_member", member_id=person("oscar").id)],
+            {Variant.OPERATOR},
+            {Variant.OPERATOR_PROVISIONER},
+        ),
+        ([action("remove_member", member_id=person("alice").id)], set(), set()),
+        ([action("set_member_data", member_id=person("alice").id, member_data={})], set(), set()),
+    ],
+)
+def test_what_operators_and_provisioners_pass_alone(
+    variant: Variant,
+    proposed: list[object],
+    by_operator: set[Variant],
+    by_provisioner: set[Variant],
+) -> None:
+    for name, allowed in (("oscar", by_operator), ("peggy", by_provisioner)):
+        answer = operated(variant).propose(name, *proposed)
+        state = "Accepted" if variant in allowed else "Open"
+        assert answer.json()["proposalState"] == state, (name, answer)
+    assert operated(variant).propose("alice", *proposed).json()["proposalState"] == "Open"
+
+
+@pytest.mark.parametrize("variant", [Variant.OPERATOR, Variant.OPERATOR_PROVISIONER])
+def test_operators_do_not_vote(variant: Variant) -> None:
+    service = operated(variant)
+    proposal_id = service.propose("alice", SET_USER).json()["proposalId"]
+    for name in ("oscar", "peggy", "alice"):
+        assert service.vote(name, proposal_id).json()["proposalState"] == "Open"
+    assert service.vote("bob", proposal_id).json()["proposalState"] == "Accepted"
