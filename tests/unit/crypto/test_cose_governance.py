@@ -187,6 +187,9 @@ def test_user_request() -> None:
     full = parse_user_request(cose.sign1(KEY, pairs, b""))
     assert (full.type, full.created_at) == ("transfer", NOW)
     cose.verify(full.message, KEY.public)
+    protected = cbor.encode({1: -8, 4: MEMBER.encode()})
+    with pytest.raises(VerificationError, match="algorithm"):
+        parse_user_request(cose.assemble(protected, b"", b""))
     bad: list[tuple[cbor.Key, cbor.Encodable]] = [("ccf.msg.type", 1), ("ccf.msg.created_at", "x")]
     for pair in bad:
         with pytest.raises(FormatError):

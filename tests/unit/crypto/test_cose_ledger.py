@@ -130,6 +130,22 @@ def test_attached_payload_is_refused() -> None:
         parse_root_signature(attached)
 
 
+def test_kid_of_another_key_than_the_signer() -> None:
+    other = SigningKey.generate(Curve.P256)
+    signature = parse_root_signature(_with(kid=other.public.id.encode()))
+    for key in (KEY.public, other.public):
+        with pytest.raises(VerificationError):
+            verify_root_signature(signature, key, ROOT)
+
+
+def test_unknown_algorithm_has_no_exact_header() -> None:
+    message = parse_root_signature(_with()).message
+    protected = message.protected_bytes.replace(b"\x01\x26", b"\x01\x27", 1)
+    signature = parse_root_signature(cose.assemble(protected, None, message.signature))
+    assert signature.tx_id is not None
+    assert not signature.has_exact_header
+
+
 def test_only_32_bytes_are_a_root() -> None:
     with pytest.raises(MisuseError):
         sign_root(KEY, b"", TX, issuer="", subject="", issued_at=0)
