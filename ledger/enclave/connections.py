@@ -209,9 +209,14 @@ class Connection:
         """Write what the session has to say."""
         self._flush_asked = False
         session = self._session
-        if session is not None:
-            self._write(session.flush())
-            self._attend(session)
+        if session is None:
+            return
+        if not session.reading:  # requests were held back, and are handled now
+            self._side.want_turn()
+        self._write(session.flush())
+        self._attend(session)
+        if session.backlog:
+            self.answers_wait()
 
     def sweep(self, elapsed_ms: float) -> None:
         """Let time pass."""

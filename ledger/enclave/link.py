@@ -90,6 +90,7 @@ class Link:
         self.on_turn: Callable[[], None] = _nothing
         self.metrics = NodeMetrics()
         self.turn_wanted = False
+        self._in_turn = False
         self._clock = clock
         self._loop = uvloop.new_event_loop()
         self._loop.set_exception_handler(self._loop_failed)
@@ -182,7 +183,8 @@ class Link:
         """Queue one frame, in pieces; it leaves at the end of this turn."""
         assert self._host is not None, "the host is attached before frames are sent"
         self._host.send(pieces)
-        self.want_turn()
+        if not self._in_turn:
+            self.want_turn()
 
     @property
     def host_queue_size(self) -> int:
@@ -212,17 +214,19 @@ class Link:
         raise_descriptor_limit()
         if self._outcome is None:
             self._loop.run_forever()
-        return self._outcome or Outcome("the event loop was stopped")
+        assert self._outcome is not None, "only an outcome ends the loop"
+        return self._outcome
 
     def stop(self, reason: str) -> None:
         """End ``run`` after this turn. The first reason counts."""
-        if self._outcome is None:
-            self._outcome = Outcome(reason)
-        self._loop.call_soon(self._loop.stop)
+        self._end(Outcome(reason))
 
     def close(self) -> None:
         """Close everything, after ``run``. Frames that are queued still leave."""
         assert not self._loop.is_running(), "the loop ends first"
+        if self._loop.is_closed():
+            return
+        self.on_turn = _nothing
         self.timers.cancel()
         self.stop_accepting()
         self._loop.run_until_complete(self._close_connections())
@@ -246,7 +250,8 @@ class Link:
     def flush_later(self, connection: Connection) -> None:
         """Call ``connection.flush`` in the next turn."""
         self._to_flush.append(connection)
-        self.want_turn()
+        if not self._in_turn:
+            self.want_turn()
 
     def opened(self, connection: Connection) -> None:
         """Keep the connection and let time pass for it."""
@@ -260,26 +265,36 @@ class Link:
 
     def failed(self, error: BaseException) -> None:
         """End the loop because of a broken invariant."""
-        if self._outcome is None or self._outcome.error is None:
-            text = "".join(traceback.format_exception(error))
-            self._outcome = Outcome(f"{type(error).__name__}: {error}", text)
-        self._loop.call_soon(self._loop.stop)
+        text = "".join(traceback.format_exception(error))
+        self._end(Outcome(f"{type(error).__name__}: {error}", text))
 
     # -- the turn ----------------------------------------------------------------------
 
+    def _end(self, outcome: Outcome) -> None:
+        if self._outcome is None:
+            self._outcome = outcome
+            if self._loop.is_running():
+                self._loop.call_soon(self._loop.stop)
+        elif self._outcome.error is None and outcome.error is not None:
+            self._outcome = outcome
+
     def _turn(self) -> None:
         self.turn_wanted = False
+        self._in_turn = True
         try:
             self._flush_connections()
             self.on_turn()
             self._flush_connections()
+            if self._to_flush:
+                self.want_turn()
             if self._host is not None and self._host.wants_to_write:
                 self._write_host(self._host)
         except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
             self.failed(error)
+        self._in_turn = False
 
     def _flush_connections(self) -> None:
-        # What a flush adds (a backlog of pipelined requests) waits for the next round.
+        # What a flush adds (a backlog of pipelined requests) waits for the next turn.
         connections, self._to_flush = self._to_flush, []
         for connection in connections:
             connection.flush()

@@ -63,8 +63,10 @@ class _Repeated:
         self.handle: asyncio.Handle = loop.call_at(self._due, self._fire)
 
     def _fire(self) -> None:
-        # A loop that was held up owes no ticks.
-        self._due = max(self._due + self._interval_s, self._loop.time())
+        now = self._loop.time()
+        self._due += self._interval_s
+        if self._due <= now:  # the loop was held up: what it missed is not made up
+            self._due = now + self._interval_s
         self.handle = self._loop.call_at(self._due, self._fire)
         self._want_turn()
         self._callback()

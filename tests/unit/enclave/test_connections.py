@@ -1,0 +1,272 @@
+"""Sessions on a transport: what the wire is told, when it closes, who is let in."""
+
+from dataclasses import replace
+
+import pytest
+
+from ledger.enclave.connections import CLOSE_TIME_MAX_MS, Connection, Interface
+from ledger.enclave.session_limits import InterfaceMetrics, NodeMetrics, Refusal, SessionLimits
+from ledger.enclave.tls import TlsContext
+from ledger.endpoints.request import Request
+from tests.unit.enclave.edge_support import BACKENDS, Script, get, node_identity, statuses
+
+
+class Tape:
+    """A transport that notes what is asked of it."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.calls: list[str] = []
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def write_eof(self) -> None:
+        self.calls.append("write_eof")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def abort(self) -> None:
+        self.calls.append("abort")
+
+    def pause_reading(self) -> None:
+        self.calls.append("pause")
+
+    def resume_reading(self) -> None:
+        self.calls.append("resume")
+
+
+class Side:
+    """The link, by hand."""
+
+    def __init__(self) -> None:
+        self.turn_wanted = False
+        self.turns = 0
+        self.to_flush: list[Connection] = []
+        self.up: set[Connection] = set()
+        self.errors: list[BaseException] = []
+
+    def want_turn(self) -> None:
+        self.turn_wanted = True
+        self.turns += 1
+
+    def flush_later(self, connection: Connection) -> None:
+        self.to_flush.append(connection)
+
+    def opened(self, connection: Connection) -> None:
+        self.up.add(connection)
+
+    def closed(self, connection: Connection) -> None:
+        self.up.remove(connection)
+
+    def failed(self, error: BaseException) -> None:
+        self.errors.append(error)
+
+    def turn(self) -> None:
+        self.turn_wanted = False
+        connections, self.to_flush = self.to_flush, []
+        for connection in connections:
+            connection.flush()
+
+
+class Port:
+    """An interface with its connections."""
+
+    def __init__(self, tls: TlsContext | None = None, limits: SessionLimits | None = None) -> None:
+        self.script = Script()
+        self.node = NodeMetrics()
+        self.metrics = self.node.add("rpc", limits or SessionLimits())
+        self.interface = Interface("rpc", tls, self.metrics, self.script)
+        self.side = Side()
+
+    def dial(self) -> tuple[Connection, Tape]:
+        connection, tape = Connection(self.side, self.interface.open_session), Tape()
+        connection.connection_made(tape)
+        return connection, tape
+
+
+def test_read_leads_to_one_write_and_one_turn() -> None:
+    port = Port()
+    connection, tape = port.dial()
+    connection.data_received(get("/1") + get("/2"))
+    connection.data_received(get("/3"))
+    assert statuses(tape.written) == [200] * 3
+    assert tape.calls == []
+    assert port.side.turns == 1
+    connection.connection_lost(None)
+    assert port.side.up == set()
+
+
+def test_late_answers_of_a_turn_leave_together() -> None:
+    port = Port()
+    connection, tape = port.dial()
+    connection.data_received(get("/late/1") + get("/late/2"))
+    port.script.finish("/late/2")
+    port.script.finish("/late/1")
+    assert port.side.to_flush == [connection]
+    port.side.turn()
+    assert statuses(tape.written) == [200, 200]
+    port.script.before = None
+    connection.data_received(get("/late/3"))
+    port.script.finish("/late/3")
+    assert port.side.to_flush == [connection]
+
+
+def test_last_answer_half_closes_and_the_client_closes() -> None:
+    port = Port()
+    connection, tape = port.dial()
+    connection.data_received(get("/1", "connection: close"))
+    assert tape.calls == ["write_eof"]
+    connection.data_received(b"x" * 1000)
+    assert connection.eof_received()
+    assert tape.calls == ["write_eof", "close"]
+    connection.connection_lost(None)
+
+
+def test_client_that_never_closes_is_cut() -> None:
+    port = Port()
+    connection, tape = port.dial()
+    connection.data_received(b"\x01")
+    for _ in range(20):
+        connection.sweep(CLOSE_TIME_MAX_MS / 4)
+    assert tape.calls[:3] == ["write_eof", "close", "abort"]
+
+
+def test_backlog_pauses_reading_until_it_is_worked_off() -> None:
+    port = Port()
+    connection, tape = port.dial()
+    connection.data_received(get("/") * 3000)
+    assert tape.calls == ["pause"]
+    while port.side.to_flush:
+        port.side.turn()
+    assert tape.calls == ["pause", "resume"]
+    assert len(statuses(tape.written)) == 3000
+
+
+def test_full_transport_pauses_reading_until_it_drains() -> None:
+    port = Port()
+    connection, tape = port.dial()
+    connection.pause_writing()
+    connection.data_received(get("/1"))
+    assert tape.calls == ["pause"]
+    assert tape.written == b""
+    connection.resume_writing()
+    port.side.turn()
+    assert tape.calls == ["pause", "resume"]
+    assert statuses(tape.written) == [200]
+
+
+def test_half_close_of_the_client() -> None:
+    port = Port()
+    connection, tape = port.dial()
+    connection.data_received(get("/late/1"))
+    assert connection.eof_received()
+    assert tape.calls == []
+    port.script.finish("/late/1")
+    port.side.turn()
+    assert statuses(tape.written) == [200]
+    assert tape.calls == ["close"]
+
+
+def test_idle_connection_is_closed() -> None:
+    port = Port(limits=SessionLimits(idle_timeout_ms=100))
+    connection, tape = port.dial()
+    connection.sweep(99)
+    assert tape.calls == []
+    connection.sweep(1)
+    assert tape.calls == ["close"]
+
+
+def test_mistake_of_ours_is_reported_and_no_connection_swallows_it() -> None:
+    port = Port()
+    connection, _ = port.dial()
+
+    def break_down(_request: Request) -> None:
+        raise RuntimeError("broken")
+
+    port.script.before = break_down
+    connection.data_received(get("/1"))
+    assert [str(error) for error in port.side.errors] == ["broken"]
+
+
+def test_network_error_of_ours_is_still_a_mistake() -> None:
+    # An OSError out of a handler must not be taken for a broken connection.
+    port = Port()
+    connection, _ = port.dial()
+
+    def break_down(_request: Request) -> None:
+        raise ConnectionResetError("not the client")
+
+    port.script.before = break_down
+    connection.data_received(get("/1"))
+    assert len(port.side.errors) == 1
+
+
+def test_nobody_is_served_before_there_is_a_certificate() -> None:
+    context = TlsContext(BACKENDS[0])
+    port = Port(context)
+    connection, tape = port.dial()
+    assert tape.calls == ["close"]
+    connection.data_received(b"\x16")
+    connection.connection_lost(None)
+    assert port.node.sessions.peak == 0
+    context.replace(node_identity())
+    _, tape = port.dial()
+    assert tape.calls == []
+    assert port.node.sessions.active == 1
+
+
+@pytest.mark.parametrize(("soft", "hard"), [(2, 3), (0, 1), (3, 3), (5, 3)])
+def test_caps(soft: int, hard: int) -> None:
+    limits = SessionLimits(max_open_sessions_soft=soft, max_open_sessions_hard=hard)
+    port = Port(limits=limits)
+    dialled = [port.dial() for _ in range(hard + 2)]
+    for connection, _ in dialled:
+        connection.data_received(get("/1"))
+    answered = [statuses(tape.written) for _, tape in dialled]
+    served = min(soft, hard)
+    assert answered == [[200]] * served + [[503]] * (hard - served) + [[], []]
+    assert [tape.calls for _, tape in dialled[hard:]] == [["close"]] * 2
+    assert (port.metrics.sessions.active, port.metrics.sessions.peak) == (hard, hard)
+    for connection, _ in dialled:
+        connection.connection_lost(None)
+    assert (port.metrics.sessions.active, port.metrics.sessions.peak) == (0, hard)
+    connection, tape = port.dial()
+    connection.data_received(get("/1"))
+    assert statuses(tape.written) == ([200] if soft else [503])
+
+
+def test_metrics_as_the_node_shows_them() -> None:
+    node = NodeMetrics()
+    limits = SessionLimits(max_open_sessions_soft=7, max_open_sessions_hard=9)
+    first, second = node.add("a", limits), node.add("b", replace(limits, max_body_size=1))
+    for metrics in (first, second, second):
+        metrics.opened()
+    second.closed()
+    second.refused[Refusal.BODY_TOO_LARGE] += 1
+    errors = {"parsing": 0, "request_payload_too_large": 0, "request_header_too_large": 0}
+    caps = {"soft_cap": 7, "hard_cap": 9}
+    assert node.document() == {
+        "sessions": {
+            "active": 2,
+            "peak": 3,
+            "interfaces": {
+                "a": {"active": 1, "peak": 1, **caps, "errors": errors},
+                "b": {
+                    "active": 1,
+                    "peak": 2,
+                    **caps,
+                    "errors": {**errors, "request_payload_too_large": 1},
+                },
+            },
+        }
+    }
+
+
+def test_a_session_ends_once() -> None:
+    metrics = InterfaceMetrics(SessionLimits())
+    metrics.opened()
+    metrics.closed()
+    with pytest.raises(AssertionError, match="ends once"):
+        metrics.closed()
