@@ -1,0 +1,283 @@
+"""``quorate node`` as launchers of CCF nodes start it: real host, real enclave, no environment."""
+
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from governance.defaults import file_paths
+from ledger.audit.walk import audit
+from ledger.cli.main import run
+from ledger.crypto.certificate import Certificate
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parents[2]
+DEADLINE_S = 60.0
+ERROR_MARKS = ("[fail ]", "[fatal]")
+
+
+def wait_until(what: str, holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+class Node:
+    """A node started through a link, in a working directory of its own, as ``./logging``."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir()
+        assert run(["keygen", "--name", "member0", "--encryption", "--out", str(directory)]) == 0
+        program = directory / "program"
+        program.write_text(
+            f"#!{sys.executable} -I\n"
+            f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+            "from ledger.cli.main import run\nsys.exit(run(['node', *sys.argv[1:]]))\n"
+        )
+        program.chmod(0o755)
+        (directory / "logging").symlink_to(program)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def configuration(self, **more: object) -> dict[str, Any]:
+        return {
+            "network": {
+                "node_to_node_interface": {"bind_address": "127.0.0.1:0"},
+                "rpc_interfaces": {
+                    "primary_rpc_interface": {
+                        "bind_address": "127.23.45.67:0",
+                        "endorsement": {"authority": "Service"},
+                        "max_open_sessions_soft": 1000,
+                        "max_open_sessions_hard": 1010,
+                    },
+                    "file_serving_interface": {
+                        "bind_address": "127.0.0.1:0",
+                        "endorsement": {"authority": "Node"},
+                    },
+                },
+            },
+            "command": {
+                "type": "Start",
+                "start": {
+                    "constitution_files": list(file_paths()),
+                    "members": [
+                        {
+                            "certificate_file": "member0_cert.pem",
+                            "encryption_public_key_file": "member0_enc_pubk.pem",
+                        }
+                    ],
+                },
+            },
+            "ledger": {"directory": "0.ledger"},
+            "output_files": {
+                "node_certificate_file": "0.pem",
+                "node_to_node_address_file": "0.node_address",
+                "rpc_addresses_file": "0.rpc_addresses",
+            },
+            "slow_io_logging_threshold": "10s",
+            **more,
+        }
+
+    def start(self, configuration: dict[str, Any] | None = None) -> None:
+        settings = self.configuration() if configuration is None else configuration
+        (self.directory / "0.config.json").write_text(json.dumps(settings))
+        with (self.directory / "out").open("wb") as out, (self.directory / "err").open("wb") as err:
+            self.process = subprocess.Popen(
+                ["./logging", "--config", "0.config.json", "--log-level", "info"],
+                cwd=self.directory,
+                env={},
+                stdout=out,
+                stderr=err,
+            )
+
+    def wait_until_started(self) -> None:
+        names = ("0.pem", "0.node_address", "0.rpc_addresses", "service_cert.pem")
+
+        def is_there() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, self.out + self.err
+            return all((self.directory / name).exists() for name in names)
+
+        wait_until("the output files", is_there)
+
+    @property
+    def out(self) -> str:
+        return (self.directory / "out").read_text()
+
+    @property
+    def err(self) -> str:
+        return (self.directory / "err").read_text()
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def enclave_pid(self) -> int:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        assert len(children) == 1, "the host has one child: the enclave"
+        return int(children[0])
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def exit_code(self) -> int:
+        assert self.process is not None
+        return self.process.wait(DEADLINE_S)
+
+    def last_line(self) -> str:
+        return self.out.splitlines()[-1]
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    node = Node(tmp_path / "node")
+    yield node
+    if node.process is not None and node.process.poll() is None:
+        node.process.kill()
+        node.process.wait()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def descendants(pid: int) -> list[int]:
+    found = []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        found += [int(child), *descendants(int(child))]
+    return found
+
+
+def test_start_and_orderly_end_as_launchers_expect(node: Node) -> None:
+    node.start()
+    node.wait_until_started()
+    certificate = Certificate.parse((node.directory / "0.pem").read_bytes())
+    addresses = json.loads((node.directory / "0.rpc_addresses").read_text())
+    assert set(addresses) == {"primary_rpc_interface", "file_serving_interface"}
+    address, port = addresses["primary_rpc_interface"].split(":")
+    assert address == "127.23.45.67"
+    assert (node.directory / "node.pid").read_text() == str(node.pid)
+    assert f"Node {certificate.public_key.id} serves" in node.out
+    context = ssl.create_default_context(cafile=node.directory / "service_cert.pem")
+
+    def answers() -> bool:
+        try:
+            with (
+                socket.create_connection((address, int(port)), timeout=5) as plain,
+                context.wrap_socket(plain, server_hostname=address) as secured,
+            ):
+                secured.sendall(b"GET /node/state HTTP/1.1\r\nhost: x\r\n\r\n")
+                return certificate.public_key.id.encode() in secured.recv(65536)
+        except (ConnectionError, ssl.SSLEOFError):
+            return False
+
+    wait_until("the service's certificate is shown", answers)
+    started = time.monotonic()
+    node.signal(signal.SIGTERM)
+    assert node.exit_code() == 0
+    assert time.monotonic() - started < 10
+    assert node.err == ""
+    assert not any(mark in node.out for mark in ERROR_MARKS), node.out
+    report = audit([node.directory / "0.ledger"])
+    assert report.is_sound
+    assert report.unsigned == 0
+
+
+def test_restart_is_refused_by_the_process_file(node: Node) -> None:
+    node.start()
+    node.wait_until_started()
+    node.signal(signal.SIGHUP)
+    assert node.exit_code() == 0
+    assert "Hangup: " in node.out
+    node.start()
+    assert node.exit_code() == 103
+    assert node.last_line().endswith("PID file node.pid already exists. Exiting.")
+    (node.directory / "node.pid").unlink()
+    node.start()
+    assert node.exit_code() == 105
+    sentence = "On start, ledger directory should not exist or be empty (0.ledger)"
+    assert node.last_line().endswith(sentence)
+
+
+def test_killed_enclave_ends_the_host_within_a_second(node: Node) -> None:
+    node.start()
+    node.wait_until_started()
+    everything = descendants(node.pid)
+    os.kill(node.enclave_pid(), signal.SIGKILL)
+    started = time.monotonic()
+    assert node.exit_code() == 1
+    assert time.monotonic() - started < 1
+    assert "The enclave process ended unexpectedly: killed by SIGKILL" in node.last_line()
+    assert node.err == ""
+    wait_until("all of it ended", lambda: not any(map(is_alive, everything)))
+
+
+def test_killed_host_ends_the_enclave_within_a_second(node: Node) -> None:
+    node.start()
+    node.wait_until_started()
+    enclave = node.enclave_pid()
+    everything = descendants(node.pid)
+    node.signal(signal.SIGKILL)
+    started = time.monotonic()
+    wait_until("the enclave ended", lambda: not is_alive(enclave))
+    assert time.monotonic() - started < 1
+    wait_until("all of it ended", lambda: not any(map(is_alive, everything)))
+    node.exit_code()
+
+
+def test_stopped_and_continued_node_goes_on(node: Node) -> None:
+    node.start()
+    node.wait_until_started()
+    for pid in (node.pid, node.enclave_pid()):
+        os.kill(pid, signal.SIGSTOP)
+    for pid in (node.enclave_pid(), node.pid):
+        os.kill(pid, signal.SIGCONT)
+    node.signal(signal.SIGTERM)
+    assert node.exit_code() == 0
+
+
+def test_first_sigterm_may_only_be_a_notice(node: Node) -> None:
+    node.start(node.configuration(ignore_first_sigterm=True))
+    node.wait_until_started()
+    node.signal(signal.SIGTERM)
+    wait_until("the notice", lambda: "Terminated: Notifying enclave" in node.out)
+    assert is_alive(node.enclave_pid())
+    node.signal(signal.SIGTERM)
+    assert node.exit_code() == 0
+
+
+def test_wrong_member_certificate_ends_the_node_with_a_reason(node: Node) -> None:
+    (node.directory / "member0_cert.pem").write_text(
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    )
+    node.start()
+    assert node.exit_code() != 0
+    assert "[fatal]" in node.last_line()
+    assert node.err == ""
+
+
+def test_json_log_holds_no_private_key(node: Node) -> None:
+    node.start(node.configuration(logging={"format": "Json"}))
+    node.wait_until_started()
+    node.signal(signal.SIGTERM)
+    assert node.exit_code() == 0
+    for line in node.out.splitlines():
+        assert set(json.loads(line)) == {
+            "h_ts", "thread_id", "level", "tag", "file", "number", "msg",
+        }  # fmt: skip
+    assert "PRIVATE KEY" not in node.out
