@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import httptools
 
-from ledger.enclave.sessions import State, Wire
+from ledger.enclave.peers import Wire
 from ledger.enclave.tls_types import ClientContext
 
 ANSWER_TIME_MAX_MS = 10_000
@@ -62,14 +62,7 @@ def request_bytes(
 
 
 class Exchange:
-    """One request and its answer on one connection; implements ``StreamSession``.
-
-    Attributes:
-        state: Serving, or over.
-        reading: Always true.
-        backlog: Never set.
-        attention: The state has changed.
-    """
+    """One request and its answer on one connection; implements ``peers.WireHandler``."""
 
     def __init__(
         self,
@@ -91,45 +84,38 @@ class Exchange:
         self._body: list[bytes] = []
         self._body_size = 0
         self._age_ms = 0.0
-        self.state = State.SERVING
-        self.reading = True
-        self.backlog = False
-        self.attention = False
+        wire.write(self._tls.output())
 
-    # -- StreamSession -----------------------------------------------------------------
+    @property
+    def is_over(self) -> bool:
+        """Whether ``done`` was called."""
+        return self._done is None
 
-    def receive(self, data: bytes) -> bytes:
+    def received(self, data: bytes) -> None:
         """Take what was read."""
         if self._done is None:
-            return b""
+            return
         plaintext = self._tls.feed(data)
         if self._tls.failure is not None:
             self._finish(f"TLS failed: {self._tls.failure}")
-        elif self._tls.established and self._request is not None:
+            return
+        if self._tls.established and self._request is not None:
             request, self._request = self._request, None
             self._tls.send(request)
-        if plaintext and self._done is not None:
+        output = self._tls.output()
+        if output:
+            self._wire.write(output)
+        if plaintext:
             self._parse(plaintext)
-        if self._tls.ended and self._done is not None:
+        if self._tls.ended:
             self._ended()
-        return self._tls.output()
 
-    def flush(self) -> bytes:
-        """Return what is to be written."""
-        return self._tls.output()
-
-    def end_of_input(self) -> None:
-        """The server sends nothing more."""
+    def lost(self, reason: str) -> None:
+        """The connection is gone."""
+        del reason
         self._ended()
 
-    def writable(self, writable: bool) -> None:
-        """Ignore: a request is small."""
-
-    def lost(self) -> None:
-        """The connection is gone."""
-        self._finish("the connection was closed before the answer was complete")
-
-    def sweep(self, elapsed_ms: float) -> None:
+    def tick(self, elapsed_ms: float) -> None:
         """Give up after a while."""
         self._age_ms += elapsed_ms
         if self._age_ms > ANSWER_TIME_MAX_MS:
@@ -186,8 +172,5 @@ class Exchange:
         done, self._done = self._done, None
         if done is None:
             return
-        self._tls.close()
-        self.state = State.OVER
-        self.attention = True
-        self._wire.answers_wait()
+        self._wire.close()
         done(outcome)

@@ -1,0 +1,138 @@
+"""``POST /node/join``: the primary takes a new node in.
+
+The answer waits for commit, so a node never holds the service's keys because of a transaction that
+is undone later.
+"""
+
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from ledger.base.errors import FormatError
+from ledger.codec import canonical
+from ledger.crypto.certificate import Certificate
+from ledger.crypto.keys import PublicKey
+from ledger.endpoints.auth import any_cert
+from ledger.endpoints.context import CallContext
+from ledger.endpoints.endpoint import Endpoint, Forwarding, Redirection
+from ledger.endpoints.errors import Code, error
+from ledger.endpoints.registry import Registry
+from ledger.endpoints.response import JSON, Response
+from ledger.lifecycle.join import (
+    Admitted,
+    JoinRequest,
+    JoinResponse,
+    Known,
+    Refusal,
+    Refused,
+    ServiceSecrets,
+    judge,
+)
+from ledger.tables.nodes import (
+    NODES_ENDORSED_CERTIFICATES,
+    NODES_INFO,
+    NodeInfo,
+    NodeStatus,
+)
+
+_STATUS = {Refusal.INVALID_QUOTE: 401, Refusal.TOO_MANY: 503}
+_decoder = msgspec.json.Decoder(JoinRequest)
+
+
+class Admission(Protocol):
+    """What the primary brings to a join."""
+
+    @property
+    def startup_seqno(self) -> int:
+        """Seqno this node started from."""
+        ...
+
+    @property
+    def trust_at_once(self) -> bool:
+        """Whether a node is trusted without the members while the service opens."""
+        ...
+
+    def primary_address(self, interface: str) -> str | None:
+        """Return the primary's address of an interface; None when it is this node."""
+        ...
+
+    def endorse(self, request_pem: str) -> str:
+        """Return a first node certificate for a checked request, PEM."""
+        ...
+
+    def secrets_for(self, certificate: str | None) -> ServiceSecrets:
+        """Return what a trusted node is given."""
+        ...
+
+    def admitted(self, node_id: str, status: NodeStatus) -> None:
+        """Tell the operator."""
+        ...
+
+
+def add_join(registry: Registry, admission: Admission) -> None:
+    """Add the endpoint to ``/node``."""
+    registry.add(
+        Endpoint(
+            method="POST",
+            path="/join",
+            handler=partial(_join, admission),
+            auth=(any_cert,),
+            forwarding=Forwarding.NEVER,
+            redirection=Redirection.NONE,
+            respond_after_commit=True,
+            hidden=True,
+        )
+    )
+
+
+def _join(admission: Admission, ctx: CallContext) -> Response:
+    elsewhere = admission.primary_address(ctx.request.session.interface)
+    if elsewhere is not None:
+        location = f"https://{elsewhere}/node/join".encode()
+        return error(
+            308,
+            Code.NODE_CANNOT_HANDLE_REQUEST,
+            "Node is not primary; cannot handle the request.",
+            headers=[(b"location", location)],
+        )
+    try:
+        request = _decoder.decode(ctx.request.body)
+        key = _caller_key(ctx)
+    except (msgspec.MsgspecError, UnicodeDecodeError, FormatError) as problem:
+        return error(400, Code.INVALID_INPUT, f"Join request cannot be read: {problem}.")
+    outcome = judge(
+        ctx.tx,
+        request,
+        key,
+        startup_seqno=admission.startup_seqno,
+        trust_at_once=admission.trust_at_once,
+    )
+    match outcome:
+        case Refused(why=why, message=message):
+            return error(_STATUS.get(why, 400), why.value, message)
+        case Known(info=info):
+            return _answer(admission, ctx, key.id, info)
+        case Admitted(info=info):
+            ctx.tx.table(NODES_INFO).put(key.id, info)
+            if info.status is NodeStatus.TRUSTED:
+                assert info.certificate_signing_request is not None, "a joiner was checked"
+                certificate = admission.endorse(info.certificate_signing_request)
+                ctx.tx.table(NODES_ENDORSED_CERTIFICATES).put(key.id, certificate)
+            admission.admitted(key.id, info.status)
+            return _answer(admission, ctx, key.id, info)
+
+
+def _answer(admission: Admission, ctx: CallContext, node_id: str, info: NodeInfo) -> Response:
+    secrets = None
+    if info.status is NodeStatus.TRUSTED:
+        secrets = admission.secrets_for(ctx.tx.table(NODES_ENDORSED_CERTIFICATES).get(node_id))
+    response = JoinResponse(node_status=info.status.value, node_id=node_id, network_info=secrets)
+    return Response(200, canonical.dumps(response), JSON)
+
+
+def _caller_key(ctx: CallContext) -> PublicKey:
+    der = ctx.request.session.peer_certificate()
+    if der is None:
+        raise FormatError("got no client certificate")
+    return Certificate.parse(der).public_key

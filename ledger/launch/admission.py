@@ -1,0 +1,104 @@
+"""What the primary brings to a join: implements ``frontends.join.Admission``."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from ledger.base.clock import Clock
+from ledger.boundary.settings import Settings
+from ledger.codec import canonical
+from ledger.crypto.certificate import CertificateRequest
+from ledger.launch.keys import Keys
+from ledger.launch.shell import NodeLog
+from ledger.lifecycle.join import (
+    CoseConfiguration,
+    IdentityInfo,
+    LedgerSecretInfo,
+    ServiceSecrets,
+)
+from ledger.replica.membership import trusted_nodes
+from ledger.replica.replica import Replica
+from ledger.tables.nodes import NODES_INFO, NodeStatus
+from ledger.tables.service import SERVICE_INFO
+
+
+@dataclass(slots=True)
+class NodeAdmission:
+    """Takes nodes in, with the keys of this one.
+
+    Attributes:
+        replica: State machine.
+        keys: Keys that a trusted node is given.
+        settings: This node's configuration.
+        clock: Time.
+        log: Told of every node that is taken in.
+        startup_seqno: Seqno this node started from.
+    """
+
+    replica: Replica
+    keys: Keys
+    settings: Settings
+    clock: Clock
+    log: NodeLog
+    startup_seqno: int = 0
+
+    @property
+    def trust_at_once(self) -> bool:
+        """Only on loopback: virtual evidence proves nothing about a node from elsewhere."""
+        host = self.settings.node_to_node.published_address.rpartition(":")[0].strip("[]")
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
+
+    def primary_address(self, interface: str) -> str | None:
+        """Return the primary's address of an interface; None when it is this node."""
+        if self.replica.is_primary:
+            return None
+        primary = self.replica.raft.primary_id
+        info = None
+        if primary is not None:
+            info = self.replica.begin_read_only().table(NODES_INFO).get(primary)
+        if info is None:
+            return None
+        record = info.rpc_interfaces.get(interface) or next(iter(info.rpc_interfaces.values()))
+        address = record.get("published_address")
+        return address if isinstance(address, str) else None
+
+    def endorse(self, request_pem: str) -> str:
+        """Return a first node certificate for a checked request, PEM."""
+        now = int(self.clock.unix_seconds())
+        days = self.settings.node_certificate.initial_validity_days
+        return self.keys.service.endorse(CertificateRequest.parse(request_pem), now, days).pem
+
+    def secrets_for(self, certificate: str | None) -> ServiceSecrets:
+        """Return what a trusted node is given."""
+        service = self.replica.begin_read_only().singleton(SERVICE_INFO).get()
+        held = self.keys.service
+        return ServiceSecrets(
+            public_only=False,
+            last_recovered_signed_idx=0,
+            ledger_secrets=[
+                LedgerSecretInfo(
+                    secret=canonical.b64encode(secret.key),
+                    version=secret.first,
+                    previous_secret_stored_version=secret.stored_at,
+                )
+                for secret in self.replica.sealers.chain.secrets
+            ],
+            identity=IdentityInfo(cert=held.certificate.pem, priv_key=held.key.to_pem()),
+            service_status=None if service is None else service.status.value,
+            endorsed_certificate=certificate,
+            cose_signatures_config=CoseConfiguration(
+                issuer=self.keys.cose_issuer, subject=self.keys.cose_subject
+            ),
+            peers=sorted(trusted_nodes(self.replica.store)),
+        )
+
+    def admitted(self, node_id: str, status: NodeStatus) -> None:
+        """Tell the operator."""
+        if status is NodeStatus.TRUSTED:
+            text = "is trusted at once: the service is opening, and virtual evidence proves nothing"
+        else:
+            text = "waits for transition_node_to_trusted"
+        line = f"Node {node_id} asks to join and {text}"
+        self.log.info(line)

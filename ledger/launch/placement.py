@@ -1,0 +1,243 @@
+"""Where requests run: redirected to a client's view of the primary, or forwarded to it.
+
+An interface with ``redirections`` answers 307; one without passes a backup's writes to the primary
+over the connections between nodes, once: a request that was forwarded is never forwarded again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ledger.base.ids import NodeId
+from ledger.boundary.settings import InterfaceSettings, Redirections, Resolver
+from ledger.enclave.peers import Peers
+from ledger.endpoints.endpoint import Endpoint, Forwarding, Redirection
+from ledger.endpoints.errors import Code, error
+from ledger.endpoints.forwarding import Passed
+from ledger.endpoints.request import Dispatcher, Request
+from ledger.endpoints.response import TEXT, Response
+from ledger.replica.peer_messages import ForwardedRequest, ForwardedResponse, PeerMessage
+from ledger.replica.replica import Replica
+from ledger.tables.nodes import NODES_INFO, NodeInfo, NodeStatus
+
+FORWARDED_MAX = 10_000
+"""Requests that may wait for the primary's answer at one time."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A forwarded request and how long it may still wait."""
+
+    request: Request
+    left_ms: float
+
+
+class ForwardedSession:
+    """The session of a request that a backup passed on; implements ``request.Session``.
+
+    Attributes:
+        interface: Empty: no local interface restricts it, the backup's has judged it.
+        pinned_view: View of the client's session.
+        forwarded: Always true.
+    """
+
+    __slots__ = ("_answer", "_certificate", "forwarded", "interface", "pinned_view")
+
+    def __init__(
+        self, message: ForwardedRequest, answer: Callable[["ForwardedSession", Response], None]
+    ) -> None:
+        self._certificate = message.certificate
+        self._answer = answer
+        self.interface = ""
+        self.pinned_view = message.view
+        self.forwarded = True
+
+    def peer_certificate(self) -> bytes | None:
+        """Return the client's certificate, as the backup saw it."""
+        return self._certificate
+
+    def complete(self, request: Request, response: Response) -> None:
+        """Send the answer back to the backup."""
+        del request
+        self._answer(self, response)
+
+    def close_after_response(self) -> None:
+        """Do nothing: the backup closes its session when it sees the error."""
+
+
+class NodePlacement:
+    """Implements ``endpoints.forwarding.Placement`` on one node."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        peers: Callable[[], Peers],
+        interfaces: Sequence[InterfaceSettings],
+        jitter: Callable[[int], int],
+    ) -> None:
+        self._replica = replica
+        self._peers = peers
+        self._interfaces: Mapping[str, InterfaceSettings] = {each.name: each for each in interfaces}
+        self._jitter = jitter
+        self._waiting: dict[int, _Waiting] = {}
+        self._next = 0
+        self.dispatcher: Dispatcher | None = None
+
+    # -- at the node that the client reached -------------------------------------------
+
+    def elsewhere(self, request: Request, endpoint: Endpoint) -> Response | Passed | None:
+        """See ``Placement``."""
+        session = request.session
+        if type(session) is ForwardedSession:
+            return None if self._replica.is_primary else _forwarded_already()
+        interface = self._interfaces[session.interface]
+        if interface.redirections is not None:
+            return self._redirect(request, endpoint, interface, interface.redirections)
+        if self._replica.is_primary or endpoint.forwarding is Forwarding.NEVER:
+            return None
+        if endpoint.forwarding is Forwarding.SOMETIMES and not session.forwarded:
+            return None
+        return self._forward(request, interface)
+
+    def _redirect(
+        self,
+        request: Request,
+        endpoint: Endpoint,
+        interface: InterfaceSettings,
+        redirections: Redirections,
+    ) -> Response | None:
+        is_primary = self._replica.is_primary
+        if endpoint.redirection is Redirection.TO_PRIMARY and not is_primary:
+            address = self._resolve(redirections.to_primary, interface.name)
+            if address is None:
+                message = "The primary of this service is not known here."
+                return error(503, Code.PRIMARY_NOT_FOUND, message)
+            return _redirect_to(address, request)
+        if endpoint.redirection is Redirection.TO_BACKUP and is_primary:
+            address = self._resolve(redirections.to_backup, interface.name)
+            if address is None:
+                return error(503, Code.BACKUP_NOT_FOUND, "There is no backup in this service.")
+            return _redirect_to(address, request)
+        return None
+
+    def _resolve(self, resolver: Resolver | None, interface: str) -> str | None:
+        if resolver is None:
+            return None
+        if resolver.kind == "StaticAddress":
+            return resolver.address
+        info = self._primary() if resolver.role == "primary" else self._some_backup()
+        if info is None:
+            return None
+        record = info.rpc_interfaces.get(resolver.interface or interface)
+        address = None if record is None else record.get("published_address")
+        return address if isinstance(address, str) else None
+
+    def _primary(self) -> NodeInfo | None:
+        primary = self._replica.raft.primary_id
+        if primary is None:
+            return None
+        return self._replica.begin_read_only().table(NODES_INFO).get(primary)
+
+    def _some_backup(self) -> NodeInfo | None:
+        primary = self._replica.raft.primary_id
+        backups = [
+            info
+            for node, info in self._replica.begin_read_only().table(NODES_INFO).items()
+            if node != primary and info.status is NodeStatus.TRUSTED
+        ]
+        return backups[self._jitter(len(backups) - 1)] if backups else None
+
+    def _forward(self, request: Request, interface: InterfaceSettings) -> Response | Passed:
+        primary = self._replica.raft.primary_id
+        if primary is None or len(self._waiting) >= FORWARDED_MAX:
+            return _cannot_forward("The primary of this service is not known here.")
+        self._next += 1
+        message = ForwardedRequest(
+            id=self._next,
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            headers=request.headers,
+            certificate=request.session.peer_certificate(),
+            interface=interface.name,
+            view=request.session.pinned_view,
+        )
+        if not self._peers().forward(primary, message, request.body):
+            return _cannot_forward("There is no connection to the primary now. Try again later.")
+        request.session.forwarded = True
+        self._waiting[self._next] = _Waiting(request, interface.forwarding_timeout_ms)
+        return Passed.ON
+
+    def tick(self, elapsed_ms: float) -> None:
+        """Let time pass for requests that wait for the primary."""
+        over = []
+        for number, waiting in self._waiting.items():
+            waiting.left_ms -= elapsed_ms
+            if waiting.left_ms <= 0:
+                over.append(number)
+        for number in over:
+            request = self._waiting.pop(number).request
+            response = Response(504, b"Request timed out waiting for the primary.", TEXT)
+            request.session.complete(request, response)
+
+    # -- between nodes -----------------------------------------------------------------
+
+    def received(self, peer: NodeId, message: PeerMessage, body: memoryview) -> None:
+        """Take a forwarded request, or the answer to one of ours."""
+        match message:
+            case ForwardedRequest():
+                self._run(peer, message, bytes(body))
+            case ForwardedResponse():
+                self._answered(message, bytes(body))
+            case _:
+                raise AssertionError("consensus messages are handled elsewhere")
+
+    def _run(self, peer: NodeId, message: ForwardedRequest, body: bytes) -> None:
+        def answer(session: ForwardedSession, response: Response) -> None:
+            reply = ForwardedResponse(
+                id=message.id,
+                status=response.status,
+                content_type=response.content_type,
+                tx_id=response.tx_id,
+                headers=response.headers or [],
+                view=session.pinned_view,
+            )
+            self._peers().forward(peer, reply, response.body)
+
+        assert self.dispatcher is not None, "the dispatcher is set before peers can speak"
+        session = ForwardedSession(message, answer)
+        request = Request(
+            message.method, message.path, message.query, message.headers, body, session
+        )
+        response = self.dispatcher.handle(request)
+        if response is not None:
+            answer(session, response)
+
+    def _answered(self, message: ForwardedResponse, body: bytes) -> None:
+        waiting = self._waiting.pop(message.id, None)
+        if waiting is None:
+            return
+        request = waiting.request
+        if message.view:
+            request.session.pinned_view = message.view
+        response = Response(
+            message.status, body, message.content_type, message.headers or None, message.tx_id
+        )
+        request.session.complete(request, response)
+
+
+def _redirect_to(address: str, request: Request) -> Response:
+    query = f"?{request.query}" if request.query else ""
+    location = f"https://{address}{request.path}{query}".encode()
+    return Response(307, headers=[(b"location", location)])
+
+
+def _cannot_forward(message: str) -> Response:
+    return error(503, Code.INTERNAL_ERROR, message)
+
+
+def _forwarded_already() -> Response:
+    return error(
+        503,
+        Code.REQUEST_ALREADY_FORWARDED,
+        "Request was already forwarded once, and this node is not the primary.",
+    )
