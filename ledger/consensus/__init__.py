@@ -13,8 +13,8 @@ What every module keeps:
 
 Modules, lowest first: ``types`` and ``messages`` (values), ``ready`` (what goes out), ``log``,
 ``view_history``, ``committable`` (which entries are signatures), ``quorum``, ``progress`` (peers),
-``configurations``, ``retirement`` (phases), ``state`` (all of it together); then the rules:
-``roles`` (view, role, roll-back), ``appending`` (what an entry does when it is appended),
+``tx_status``, ``configurations``, ``retirement`` (phases), ``state`` (all of it together); then the
+rules: ``roles`` (view, role, roll-back), ``appending`` (what an entry does when it is appended),
 ``commitment``, ``sending``, ``replication`` (the primary), ``backup``, ``elections``; and ``raft``,
 the node that the rest of the project sees.
 

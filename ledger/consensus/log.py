@@ -8,7 +8,7 @@ from bisect import bisect_right
 
 from ledger.consensus.types import Entry
 
-RELEASE_BATCH = 256
+RELEASE_BATCH = 64
 """Entries are dropped from memory this many at a time, which makes the cost per entry constant."""
 
 NOMINAL_ENTRY_BYTES = 512

@@ -34,6 +34,7 @@ from ledger.consensus.messages import (
 )
 from ledger.consensus.ready import Ready
 from ledger.consensus.state import State
+from ledger.consensus.tx_status import TxStatus, tx_status
 from ledger.consensus.types import ApplyEntry, Entry, Jitter, Proposed, Settings, Status
 from ledger.consensus.view_history import ViewHistory
 
@@ -253,6 +254,17 @@ class Raft:
     def view_at(self, seqno: int) -> int:
         """Return the view of the entry at ``seqno``, 0 if there is none; released ones included."""
         return self._state.view_at(seqno)
+
+    def tx_status(self, view: int, seqno: int) -> TxStatus:
+        """Say what this node knows of the transaction ``view.seqno``."""
+        state = self._state
+        return tx_status(
+            view,
+            seqno,
+            held_view=state.view_at(seqno),
+            commit=state.commit,
+            commit_view=state.view_at(state.commit),
+        )
 
     @property
     def state(self) -> State:
