@@ -43,25 +43,25 @@ Past = dict[str, MapPast]
 
 
 class Point:
-    """One version of the store.
+    """One version of the store, as it is seen from when the point was made.
 
     Attributes:
         seqno: The version.
         next: A later point, None while this is the newest one. Not always the one right after:
             ``past`` lets it jump to the newest.
+        rollbacks: How many rollbacks came before this point was made.
         undo: What the step right after this point overwrote; empty while there is none.
-        dropped: Whether a rollback removed this version.
         known: What ``past`` has found so far, from this point to ``next``; None before its first
             call.
     """
 
-    __slots__ = ("dropped", "known", "next", "seqno", "undo")
+    __slots__ = ("known", "next", "rollbacks", "seqno", "undo")
 
-    def __init__(self, seqno: int) -> None:
+    def __init__(self, seqno: int, rollbacks: int) -> None:
         self.seqno = seqno
+        self.rollbacks = rollbacks
         self.next: Point | None = None
         self.undo: Past = {}
-        self.dropped = False
         self.known: Past | None = None
 
     def become_newest(self) -> None:

@@ -179,10 +179,24 @@ class Store:
                 state.records[key] = stamp + value
                 if old is None:
                     state.note(key)
-        # The newest version gets a fresh point: whoever holds the old one has not seen this.
+        self._renew_points(seqno, undo)
+
+    def _renew_points(self, seqno: int, undo: Past) -> None:
+        """Give every version from ``seqno`` on a fresh point after it was filled.
+
+        Whoever holds an old one has not seen the changes, and finds at the end of the old chain
+        what they overwrote.
+        """
+        rollbacks = len(self._rollbacks)
+        later: Point | None = None
+        for index in range(self.version - self.committed, seqno - self.committed - 1, -1):
+            old = self._window[index]
+            point = self._window[index] = Point(old.seqno, rollbacks)
+            point.undo, point.next = old.undo, later
+            later = point
         self._head.undo = undo
-        self._head.next = self._window[-1] = point = Point(self.version, len(self._rollbacks))
-        self._head = point
+        self._head.next = newest = self._window[-1]
+        self._head = newest
 
     def rollback(self, seqno: int) -> None:
         """Return to an earlier version. Costs what was changed since it.

@@ -13,6 +13,7 @@ from hypothesis.stateful import (
     consumes,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 
 FULL = bool(os.environ.get("QUORATE_FULL"))
 MAPS = ("records", "public:log")
+FILLED = "public:signatures"
+"""Only written by ``fill``."""
 names = st.sampled_from(MAPS)
+read_names = st.sampled_from([*MAPS, FILLED])
 keys = st.sampled_from([b"", b"a", b"a\x00", b"ab", b"b", b"b\xff", b"\xff", b"\xff\xff"])
 values = st.binary(max_size=3)
 ends = st.none() | keys
@@ -57,6 +61,7 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.store = Store()
         self.reference = ReferenceStore()
+        self.reserved: int | None = None
 
     # Transactions.
 
@@ -68,29 +73,29 @@ class StoreMachine(RuleBasedStateMachine):
     def begin_committed(self) -> Pair:
         return Pair(self.store.begin_committed(), self.reference.begin_committed())
 
-    @rule(pair=running, name=names, key=keys)
+    @rule(pair=running, name=read_names, key=keys)
     def get(self, pair: Pair, name: str, key: bytes) -> None:
         assert pair.tx.map(name).get(key) == pair.reference.get(name, key)
 
-    @rule(pair=running, name=names, key=keys)
+    @rule(pair=running, name=read_names, key=keys)
     def has(self, pair: Pair, name: str, key: bytes) -> None:
         assert pair.tx.map(name).has(key) == (pair.reference.get(name, key) is not None)
 
-    @rule(pair=running, name=names, key=keys)
+    @rule(pair=running, name=read_names, key=keys)
     def version_of(self, pair: Pair, name: str, key: bytes) -> None:
         assert pair.tx.map(name).version_of(key) == pair.reference.version_of(name, key)
 
-    @rule(pair=running, name=names, key=keys)
+    @rule(pair=running, name=read_names, key=keys)
     def get_committed(self, pair: Pair, name: str, key: bytes) -> None:
         assert pair.tx.map(name).get_committed(key) == pair.reference.get_committed(name, key)
 
-    @rule(pair=running, name=names)
+    @rule(pair=running, name=read_names)
     def size(self, pair: Pair, name: str) -> None:
         assert pair.tx.map(name).size() == pair.reference.size(name)
 
     @rule(
         pair=running,
-        name=names,
+        name=read_names,
         begin=keys,
         end=ends,
         reverse=st.booleans(),
@@ -103,7 +108,7 @@ class StoreMachine(RuleBasedStateMachine):
         expected = pair.reference.items(name, begin, end, reverse=reverse, limit=limit)
         assert list(islice(walk, limit)) == expected
 
-    @rule(pair=running, name=names, prefix=keys, reverse=st.booleans())
+    @rule(pair=running, name=read_names, prefix=keys, reverse=st.booleans())
     def prefix(self, pair: Pair, name: str, prefix: bytes, reverse: bool) -> None:
         found = list(pair.tx.map(name).prefix(prefix, reverse=reverse))
         visible = pair.reference.visible(name)
@@ -111,7 +116,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert found == (expected[::-1] if reverse else expected)
         pair.reference.reads.append(lambda n, k: n == name and k.startswith(prefix))
 
-    @rule(pair=running, name=names, reverse=st.booleans())
+    @rule(pair=running, name=read_names, reverse=st.booleans())
     def start_walk(self, pair: Pair, name: str, reverse: bool) -> None:
         """An iterator that stays open while everything else goes on; it reads the whole map."""
         expected = pair.reference.items(name, b"", None, reverse=reverse, limit=1 << 20)
@@ -190,19 +195,37 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.advance(self.store.version + 1)
         self.reference.apply({})
 
+    @precondition(lambda self: self.reserved is None)
+    @rule()
+    def reserve(self) -> None:
+        self.advance()
+        self.reserved = self.store.version
+
+    @precondition(lambda self: self.reserved is not None)
+    @rule(writes=st.dictionaries(keys, values, min_size=1, max_size=2))
+    def fill(self, writes: dict[bytes, bytes]) -> None:
+        assert self.reserved is not None
+        changes: dict[str, dict[bytes, bytes | None]] = {FILLED: dict(writes.items())}
+        self.store.fill(self.reserved, changes)
+        self.reference.fill(self.reserved, changes)
+        self.reserved = None
+
     @rule(back=st.integers(0, 6))
     def rollback(self, back: int) -> None:
         seqno = max(self.store.version - back, self.store.committed)
         self.store.rollback(seqno)
         self.reference.rollback(seqno)
+        if self.reserved is not None and self.reserved > seqno:
+            self.reserved = None
 
     @rule(behind=st.integers(0, 4))
     def compact(self, behind: int) -> None:
-        seqno = max(self.store.version - behind, self.store.committed)
+        newest = self.store.version if self.reserved is None else self.reserved - 1
+        seqno = max(newest - behind, self.store.committed)
         self.store.compact(seqno)
         self.reference.compact(seqno)
 
-    @rule(name=names, reverse=st.booleans())
+    @rule(name=read_names, reverse=st.booleans())
     def read_newest(self, name: str, reverse: bool) -> None:
         found = list(self.store.begin().map(name).items(reverse=reverse))
         expected = list(self.reference.begin().visible(name).items())

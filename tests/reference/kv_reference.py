@@ -13,13 +13,20 @@ State = dict[str, dict[bytes, tuple[int, bytes]]]
 
 
 @dataclass
+class Fate:
+    """Whether a version was rolled back; shared by everything it was before and after a fill."""
+
+    dropped: bool = False
+
+
+@dataclass
 class Version:
     """One version: everything in the store, and the last write of each map."""
 
     seqno: int
     state: State
     map_versions: dict[str, int]
-    dropped: bool = False
+    fate: Fate = field(default_factory=Fate)
 
 
 @dataclass
@@ -118,7 +125,7 @@ class ReferenceStore:
         return ReferenceTx(self.committed, self.committed)
 
     def conflicts(self, tx: ReferenceTx) -> bool:
-        if tx.version.dropped:
+        if tx.version.fate.dropped:
             return True
         then, now = tx.version.state, self.newest.state
         return any(
@@ -143,9 +150,21 @@ class ReferenceStore:
                     records.pop(key, None)
         self.versions.append(Version(seqno, state, map_versions))
 
+    def fill(self, seqno: int, changes: Changes) -> None:
+        """Change a version and all later ones; whoever has begun keeps the old ones."""
+        for place, old in enumerate(self.versions):
+            if old.seqno >= seqno:
+                state = {name: dict(records) for name, records in old.state.items()}
+                for name, writes in changes.items():
+                    for key, value in writes.items():
+                        assert value is not None
+                        state.setdefault(name, {})[key] = (seqno, value)
+                map_versions = old.map_versions | dict.fromkeys(changes, seqno)
+                self.versions[place] = Version(old.seqno, state, map_versions, old.fate)
+
     def rollback(self, seqno: int) -> None:
         while self.newest.seqno > seqno:
-            self.newest.dropped = True
+            self.newest.fate.dropped = True
             self.versions.pop()
 
     def compact(self, seqno: int) -> None:

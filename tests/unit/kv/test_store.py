@@ -117,6 +117,66 @@ def test_reads_at_the_committed_version() -> None:
     assert store.begin().map(NAME).get_committed(b"last") == b"003"
 
 
+SIGNATURES = "public:signatures"
+
+
+def test_a_reserved_version_is_filled_later() -> None:
+    store = counted(2)
+    store.apply(3, {SIGNATURES: {b"k": b"old"}})
+    store.compact(3)
+    store.advance(4)
+    blind, reader, walker = store.begin(), store.begin(), store.begin()
+    assert reader.map(SIGNATURES).get(b"k") == b"old"
+    walk = walker.map(SIGNATURES).items()
+    store.apply(5, {NAME: {b"last": b"005"}})
+    later = store.begin(read_only=True)
+    store.fill(4, {SIGNATURES: {b"k": b"new", b"l": b"new"}})
+    for tx in (blind, later):
+        assert tx.map(SIGNATURES).version_of(b"k") == 3
+    assert list(walk) == [(b"k", b"old")]
+    assert not store.check(reader)
+    newest = store.begin()
+    assert newest.read_version == 5
+    assert list(newest.map(SIGNATURES).items()) == [(b"k", b"new"), (b"l", b"new")]
+    assert newest.map(SIGNATURES).version_of(b"l") == 4
+    assert newest.map(SIGNATURES).get_committed(b"k") == b"old"
+    store.compact(4)
+    assert store.begin_committed().map(SIGNATURES).get(b"k") == b"new"
+    assert store.begin_committed().map(NAME).get(b"last") == b"002"
+    assert contents(store)[SIGNATURES][0] == 4
+
+
+def test_a_filled_version_is_rolled_back_with_its_changes() -> None:
+    for target, expected in ((4, b"new"), (3, b"old"), (2, None)):
+        store = counted(2)
+        store.apply(3, {SIGNATURES: {b"k": b"old"}})
+        store.advance(4)
+        store.apply(5, {NAME: {b"last": b"005"}})
+        before = store.begin()
+        before.map(NAME).put(b"blind", b"write")
+        store.fill(4, {SIGNATURES: {b"k": b"new"}})
+        store.rollback(target)
+        assert store.begin().map(SIGNATURES).get(b"k") == expected
+        assert store.begin().map(NAME).get(b"last") == b"002"
+        assert store.commit(before, target + 1) == Conflict(None)
+        assert before.map(SIGNATURES).get(b"k") == b"old"
+
+
+def test_only_an_open_reservation_can_be_filled() -> None:
+    store = counted(2)
+    store.advance(3)
+    store.compact(1)
+    with pytest.raises(AssertionError, match="not open"):
+        store.fill(1, {SIGNATURES: {b"k": b"v"}})
+    with pytest.raises(AssertionError, match="not open"):
+        store.fill(4, {SIGNATURES: {b"k": b"v"}})
+    with pytest.raises(AssertionError, match="has changes already"):
+        store.fill(2, {SIGNATURES: {b"k": b"v"}})
+    store.apply(4, {SIGNATURES: {b"k": b"v"}})
+    with pytest.raises(AssertionError, match="was written after seqno 3"):
+        store.fill(3, {SIGNATURES: {b"k": b"w"}})
+
+
 def test_contents_are_the_committed_state_at_the_call() -> None:
     store = counted(2)
     store.apply(3, {"emptied": {b"k": b"v"}})
