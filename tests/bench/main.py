@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.bench import bench_store, micro, one_node, report
+from tests.bench import bench_consensus, bench_store, micro, one_node, report
 from tests.bench.service import Service, sandbox
 from tests.bench.timing import Figure
 
@@ -62,6 +62,7 @@ def _sections(options: argparse.Namespace) -> Iterable[tuple[str, list[Figure]]]
         keys = _QUICK_KEYS if options.quick else bench_store.KEYS
         yield "store", bench_store.run(keys)
         yield "tree and entries", micro.run()
+        yield "consensus", bench_consensus.run()
     if options.parts:
         return
     if options.dir is not None:

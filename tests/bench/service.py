@@ -19,6 +19,7 @@ from tests.bench.timing import cpu_seconds, resident_bytes
 
 START_SECONDS_MAX = 120.0
 STOP_SECONDS_MAX = 30.0
+_REPOSITORY = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,27 +118,31 @@ def sandbox(nodes: int, overlay: Path | None = None) -> Iterator[Service]:
     Raises:
         OSError: the sandbox did not open a service.
     """
-    directory = Path(tempfile.mkdtemp(prefix="quorate-bench-"))
+    place = Path(tempfile.mkdtemp(prefix="quorate-bench-"))
+    directory = place / "sandbox"
     command = [sys.executable, "-m", "ledger.cli.main", "sandbox", "--dir", str(directory)]
     command += ["--nodes", str(nodes)] if nodes > 1 else []
-    command += ["--overlay", str(overlay)] if overlay is not None else []
-    log = (directory / "sandbox.log").open("wb")
-    process = subprocess.Popen(
-        command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
-    )
-    try:
-        yield _wait_open(process, directory)
-    finally:
-        _stop(process)
-        log.close()
-        shutil.rmtree(directory, ignore_errors=True)
+    command += ["--overlay", str(overlay.absolute())] if overlay is not None else []
+    with (place / "sandbox.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=_REPOSITORY,
+        )
+        try:
+            yield _wait_open(process, directory, place / "sandbox.log")
+        finally:
+            _stop(process)
+            shutil.rmtree(place, ignore_errors=True)
 
 
-def _wait_open(process: "subprocess.Popen[bytes]", directory: Path) -> Service:
+def _wait_open(process: "subprocess.Popen[bytes]", directory: Path, log: Path) -> Service:
     deadline = time.monotonic() + START_SECONDS_MAX
     while not (directory / "sandbox.json").exists():
         if process.poll() is not None or time.monotonic() > deadline:
-            said = (directory / "sandbox.log").read_text(errors="replace")[-2000:]
+            said = log.read_text(errors="replace")[-2000:]
             raise OSError(f"got no open service from the sandbox, exit {process.poll()}: {said}")
         time.sleep(0.1)
     return Service.read(directory)
@@ -164,7 +169,7 @@ def generate(load: Load) -> dict[str, Any]:
         [sys.executable, "-m", "tests.bench.load"],
         input=json.dumps(asdict(load)).encode(),
         capture_output=True,
-        cwd=Path(__file__).parents[2],
+        cwd=_REPOSITORY,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         check=False,
     )
