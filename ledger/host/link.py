@@ -97,8 +97,11 @@ class EnclaveLink:
             except BlockingIOError:
                 more = False
                 break
+            except ConnectionResetError:
+                ended = True  # it ended with messages of ours unread
+                break
             except OSError as error:
-                ended, problem = True, f"the stream from the enclave broke: {error}"
+                ended, problem = True, f"The stream from the enclave broke: {error}"
                 break
             if not data:
                 ended = True

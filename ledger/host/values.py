@@ -5,6 +5,7 @@ Each takes a JSON value and returns a typed one, or raises ``Refused`` with what
 
 import ipaddress
 import re
+import warnings
 from collections.abc import Callable
 
 from ledger.host.schema import Leaf, Refused
@@ -161,7 +162,9 @@ def _host(value: object) -> str:
 def _regex(value: object) -> str:
     text = _string(value, "a regular expression as a string")
     try:
-        re.compile(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it would be printed where launchers see an error
+            re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
         raise Refused(f"a regular expression ({error})") from None
     return text

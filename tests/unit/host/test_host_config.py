@@ -345,6 +345,12 @@ def test_all_mistakes_are_listed_with_their_values() -> None:
     ]
 
 
+def test_regular_expression_that_warns_is_accepted_silently() -> None:
+    configuration = copy.deepcopy(MINIMAL)
+    at(f"{MAIN}.accepted_endpoints", ["[[]"])(configuration)
+    assert accepted(configuration).network.interfaces["main"].accepted_endpoints == ("[[]",)
+
+
 def test_two_interfaces_cannot_share_a_port() -> None:
     configuration = copy.deepcopy(MINIMAL)
     interfaces = configuration["network"]["rpc_interfaces"]
