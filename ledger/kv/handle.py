@@ -71,7 +71,10 @@ class MapHandle:
 
     def has(self, key: bytes) -> bool:
         """Say whether the key has a value."""
-        return self.get(key) is not None
+        writes = self._writes
+        if writes is not None and key in writes:
+            return writes[key] is not None
+        return self._read_record(key) is not None
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set the value of a key.
@@ -136,10 +139,7 @@ class MapHandle:
             A seqno in ``[1, read_version]``; None when the key has no value in the snapshot.
             Own writes have no seqno yet and do not show here.
         """
-        if self._reads is None:
-            self._reads = set()
-        self._reads.add(key)
-        record = record_at(self._state, self._point, key)
+        record = self._read_record(key)
         return None if record is None else version_of_record(record)
 
     def get_committed(self, key: bytes) -> bytes | None:
@@ -211,6 +211,12 @@ class MapHandle:
             self._note_range(KeyRange(begin, end))
         else:
             seen.begin, seen.end = begin, end
+
+    def _read_record(self, key: bytes) -> Record | None:
+        if self._reads is None:
+            self._reads = set()
+        self._reads.add(key)
+        return record_at(self._state, self._point, key)
 
     def _note_range(self, read: KeyRange) -> None:
         if self._ranges is None:
