@@ -221,6 +221,10 @@ class Link:
         """End ``run`` after this turn. The first reason counts."""
         self._end(Outcome(reason))
 
+    def fail(self, reason: str) -> None:
+        """End ``run`` because the node cannot go on, for a reason that is no defect of ours."""
+        self._end(Outcome(reason, reason))
+
     def close(self) -> None:
         """Close everything, after ``run``. Frames that are queued still leave."""
         assert not self._loop.is_running(), "the loop ends first"

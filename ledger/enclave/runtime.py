@@ -62,18 +62,17 @@ class Runtime:
     """Drives one replica.
 
     Attributes:
+        peers: Carries messages to other nodes; set before there are any.
         on_commit: Called with the new commit point, in order of registration.
         on_role: Called with the view and whether this node is primary.
         on_retirement: Called when committed retirements wait to be marked in the store.
     """
 
-    def __init__(
-        self, shell: Shell, replica: Replica, signer: RootSigner, peers: PeerSender | None = None
-    ) -> None:
+    def __init__(self, shell: Shell, replica: Replica, signer: RootSigner) -> None:
         self._shell = shell
         self._replica = replica
         self._signer = signer
-        self._peers = peers
+        self.peers: PeerSender | None = None
         self._truncations = 0
         self._reads: dict[int, _Read] = {}
         self._next_read = 0
@@ -98,8 +97,8 @@ class Runtime:
                     for committed in self.on_commit:
                         committed(tx_id)
                 case SendMessage(to=to, message=message):
-                    if self._peers is not None:
-                        self._peers.send(to, message)
+                    assert self.peers is not None, "a node with peers is connected to them"
+                    self.peers.send(to, message)
                 case TruncateLedger(seqno=seqno):
                     self._truncations += 1
                     self._shell.send(to_host.Truncate(seqno))

@@ -39,7 +39,7 @@ class Enclave:
         outcome = self._link.run()
         if self._node is not None:
             self._node.close()
-        if outcome.error is not None:
+        if outcome.error is not None and outcome.error != outcome.reason:
             self._link.send_host(encode(Log("fatal", outcome.error[-16_000:], file="enclave")))
         code = 0 if outcome.error is None else EXIT_FAILED
         self._link.send_host(encode(Stopping(outcome.reason[:1024], code)))

@@ -15,6 +15,7 @@ from ledger.endpoints.interfaces import Interface
 from ledger.endpoints.pipeline import Frontend, Pipeline
 from ledger.endpoints.registry import Registry
 from ledger.frontends.common import add_common
+from ledger.frontends.join import Admission, add_join
 from ledger.frontends.node import add_node_endpoints
 from ledger.frontends.node_facts import NodeFacts
 from ledger.frontends.receipts import Receipts
@@ -36,6 +37,7 @@ class FrontendParts:
         facts: Facts of this node.
         openings: Which frontends are open.
         governance: What ``/gov`` is connected to.
+        admission: Takes new nodes in.
         interfaces: RPC interfaces.
         placement: Where requests run, None for always here.
         clock: Time.
@@ -48,6 +50,7 @@ class FrontendParts:
     facts: NodeFacts
     openings: Openings
     governance: GovernanceParts
+    admission: Admission
     interfaces: tuple[InterfaceSettings, ...]
     placement: Placement | None
     clock: Clock
@@ -59,6 +62,7 @@ def build_pipeline(parts: FrontendParts) -> Pipeline:
     receipts = Receipts(ReceiptSource(parts.replica, parts.reader))
     node = Registry("/node", title="Quorate node", description="This node and its service.")
     add_node_endpoints(node, parts.facts)
+    add_join(node, parts.admission)
     registries = {"app": parts.app.build(), "gov": build_governance(parts.governance), "node": node}
     for registry in registries.values():
         add_common(registry, parts.replica, receipts)

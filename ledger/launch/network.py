@@ -7,7 +7,7 @@ the node's newest endorsed certificate.
 import socket
 from collections.abc import Callable, Collection
 
-from ledger.base.ids import NodeId
+from ledger.base.ids import NodeId, TxId
 from ledger.boundary.frames import encode
 from ledger.boundary.to_enclave import Dialled
 from ledger.boundary.to_host import Dial
@@ -149,6 +149,12 @@ class NodeNetwork:
         self._server = self._backend.peer_server(identity, ca_pem)
         if peers:
             self._initial = frozenset(map(NodeId, peers))
+
+    def committed(self, tx_id: TxId) -> None:
+        """Close connections to nodes that left."""
+        del tx_id
+        if self._replica.store.map_version(NODES_INFO.name) != self._speakers_version:
+            self.peers.forget(self._may_speak())
 
     def _address_of(self, node: NodeId) -> str | None:
         info = self._replica.begin_read_only().table(NODES_INFO).get(node)

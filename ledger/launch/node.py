@@ -12,30 +12,36 @@ from functools import partial
 from governance.parts import GovernanceParts
 from ledger.base.clock import Clock, Entropy
 from ledger.boundary.settings import InterfaceSettings, Settings, StartSettings
-from ledger.boundary.to_enclave import Shutdown, Signal, ToEnclave
+from ledger.boundary.to_enclave import Dialled, Shutdown, Signal, ToEnclave
 from ledger.boundary.to_host import Started
+from ledger.consensus.types import Jitter
 from ledger.crypto.rsa import RsaPrivateKey
 from ledger.enclave.link import Link
 from ledger.enclave.platforms import Platform, VirtualPlatform
 from ledger.enclave.runtime import Runtime
 from ledger.enclave.session_limits import SessionLimits
 from ledger.enclave.tls import TlsContext, choose_backend
+from ledger.endpoints.pipeline import Pipeline
+from ledger.launch.admission import NodeAdmission
 from ledger.launch.apps import load_app
 from ledger.launch.certificates import Certificates
 from ledger.launch.digest import host_data
 from ledger.launch.facts import Facts
 from ledger.launch.frontends import FrontendParts, ReplicaView, build_pipeline
 from ledger.launch.identity import new_node_identity
+from ledger.launch.joining import Joined, Joining
 from ledger.launch.keys import Keys
 from ledger.launch.membership import own_record, start_service
+from ledger.launch.network import Dialling, NodeNetwork
 from ledger.launch.openings import Openings
 from ledger.launch.operations import Operations
-from ledger.launch.replica import new_replica
+from ledger.launch.placement import NodePlacement
+from ledger.launch.replica import broadcast_opener, jitter_from, new_replica
+from ledger.launch.retirement import mark_retired_committed
 from ledger.launch.script_runner import ProcessScriptRunner, start_keeper
 from ledger.launch.shell import LinkShell, NodeLog, WakingRunner
-
-STOP_TURNS_MS = 5
-"""How often a stopping node looks whether everything is committed."""
+from ledger.launch.stopping import Stopping
+from ledger.replica.sealers import Sealers
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,85 +66,156 @@ class Node:
         self._link = link
         self._settings = settings
         self._clock = clock
+        self._sockets = sockets
         self._log = NodeLog(link, settings.log_level)
         now = int(clock.unix_seconds())
         self.keys = Keys(new_node_identity(settings, now), RsaPrivateKey.generate())
         self.platform: Platform = VirtualPlatform(host_data(settings))
         self.replica = new_replica(self.keys, settings, clock, entropy)
-        shell = LinkShell(link)
-        self.runtime = Runtime(shell, self.replica, self.keys)
+        self._shell = LinkShell(link)
+        self.runtime = Runtime(self._shell, self.replica, self.keys)
         self.openings = Openings(self.replica.store, self.keys.node.id)
-        self._shell = shell
-        self._runner = ProcessScriptRunner(start_keeper(), link.loop, self._scripts_lost)
-        record = own_record(settings, self.keys, self.platform)
         self._facts = Facts(
             node_id=self.keys.node.id,
-            node_info=record,
+            node_info=own_record(settings, self.keys, self.platform),
             self_signed_certificate=self.keys.node.self_signed.pem,
             replica=self.replica,
             openings=self.openings,
             session_metrics=link.metrics.document,
         )
-        operations = Operations(self.replica, self.keys, clock, entropy)
-        runner = WakingRunner(self._runner, link.want_turn)
-        view = ReplicaView(self.replica)
-        self.pipeline = build_pipeline(
+        self._backend = choose_backend()
+        self._log.info(f"TLS by {self._backend.name}")
+        self._connect(jitter_from(entropy))
+        self._runner = ProcessScriptRunner(start_keeper(), link.loop, self._scripts_lost)
+        self.pipeline = self._build_pipeline(entropy)
+        self._placement.dispatcher = self.pipeline
+        self._certificates = Certificates(
+            link, settings, self.keys, self.replica.store, self._network.use_certificate
+        )
+        self._listen()
+        self._joining: Joining | None = None
+        self._stopping: Stopping | None = None
+        self._react()
+
+    # -- parts -------------------------------------------------------------------------
+
+    def _connect(self, jitter: Jitter) -> None:
+        settings = self._settings
+        self._dialling = Dialling(self._link, int(settings.client_connection_timeout_ms))
+        self._placement = NodePlacement(
+            self.replica, lambda: self._network.peers, settings.interfaces, jitter
+        )
+        self._network = NodeNetwork(
+            self._link,
+            self._dialling,
+            self.runtime,
+            self.replica,
+            self.keys,
+            self._backend,
+            jitter,
+            self._placement.received,
+            self._log,
+        )
+        self.runtime.peers = self._network.peers
+
+    def _build_pipeline(self, entropy: Entropy) -> Pipeline:
+        replica, clock = self.replica, self._clock
+        operations = Operations(replica, self.keys, clock, entropy)
+        runner = WakingRunner(self._runner, self._link.want_turn)
+        return build_pipeline(
             FrontendParts(
-                app=load_app(settings.app),
-                replica=self.replica,
+                app=load_app(self._settings.app),
+                replica=replica,
                 reader=self.runtime,
                 facts=self._facts,
                 openings=self.openings,
-                governance=GovernanceParts(self.replica, view, runner, operations),
-                interfaces=settings.interfaces,
-                placement=None,
+                governance=GovernanceParts(replica, ReplicaView(replica), runner, operations),
+                admission=NodeAdmission(replica, self.keys, self._settings, clock, self._log),
+                interfaces=self._settings.interfaces,
+                placement=self._placement,
                 clock=clock,
                 log=self._log,
             )
         )
-        self._certificates = Certificates(link, settings, self.keys, self.replica.store)
-        self._listen(sockets)
-        self.runtime.on_commit += [self.openings.committed, self._certificates.committed]
-        link.on_turn = self.runtime.turn
-        tick_ms = settings.tick_interval_ms
-        link.every(tick_ms, partial(self._tick, int(tick_ms)))
+
+    def _listen(self) -> None:
+        for settings, sock in zip(self._settings.interfaces, self._sockets.rpc, strict=True):
+            tls = None if settings.authority == "Unsecured" else TlsContext(self._backend)
+            limits = _limits(self._settings, settings)
+            self._link.listen(settings.name, sock, tls, limits, self.pipeline)
+        self._certificates.show_self_signed()
+        self._network.listen(self._sockets.node_to_node)
+
+    def _react(self) -> None:
+        runtime = self.runtime
+        runtime.on_commit += [
+            self.openings.committed,
+            self._certificates.committed,
+            self._network.committed,
+        ]
+        runtime.on_retirement.append(self._mark_retired)
+        runtime.on_role.append(self._tell_role)
+        self._link.on_turn = runtime.turn
+        tick_ms = self._settings.tick_interval_ms
+        self._link.every(tick_ms, partial(self._tick, int(tick_ms)))
 
     # -- beginning ---------------------------------------------------------------------
-
-    def _listen(self, sockets: Sockets) -> None:
-        backend = choose_backend()
-        self._log.info(f"TLS by {backend.name}")
-        for settings, sock in zip(self._settings.interfaces, sockets.rpc, strict=True):
-            tls = None if settings.authority == "Unsecured" else TlsContext(backend)
-            self._link.listen(
-                settings.name, sock, tls, _limits(self._settings, settings), self.pipeline
-            )
-        self._certificates.show_self_signed()
 
     def begin(self) -> None:
         """Start a service, or begin to join one."""
         command = self._settings.command
-        assert isinstance(command, StartSettings), "joining comes with several nodes"
-        now = int(self._clock.unix_seconds())
-        service = start_service(
-            self.replica, self.keys, self._settings, command, self._facts.node_info,
-            self.platform, now,
-        )  # fmt: skip
-        self._facts.state = "PartOfNetwork"
+        certificate = None
+        if isinstance(command, StartSettings):
+            now = int(self._clock.unix_seconds())
+            service = start_service(
+                self.replica, self.keys, self._settings, command, self._facts.node_info,
+                self.platform, now,
+            )  # fmt: skip
+            certificate = service.certificate.pem
+            self._facts.state = "PartOfNetwork"
+        else:
+            self._facts.state = "Pending"
+            self._joining = Joining(
+                command,
+                self.keys,
+                self._facts.node_info,
+                backend=self._backend,
+                send=self._dialling.send_request,
+                clock=self._clock,
+                log=self._log,
+                joined=self._joined,
+                failed=self._link.fail,
+            )
         self._shell.send(
             Started(
                 node_id=self.keys.node.id,
                 node_certificate=self.keys.node.self_signed.pem,
-                service_certificate=service.certificate.pem,
+                service_certificate=certificate,
             )
         )
         self._link.want_turn()
+
+    def _joined(self, joined: Joined) -> None:
+        self._joining = None
+        self.keys.hold_service(joined.service)
+        self.keys.cose_issuer, self.keys.cose_subject = joined.issuer, joined.subject
+        self.replica.adopt_secrets(Sealers(joined.chain, broadcast_opener(self.keys)))
+        self._network.use_certificate(joined.certificate, joined.peers)
+        self._facts.state = "PartOfNetwork"
+        self._log.info(f"Node {self.keys.node.id} is trusted and catches up")
 
     # -- running -----------------------------------------------------------------------
 
     def _tick(self, elapsed_ms: int) -> None:
         self.replica.tick(elapsed_ms)
         self.pipeline.tick(self._clock.monotonic_ms())
+        self._placement.tick(elapsed_ms)
+        self._network.peers.tick(elapsed_ms)
+        self._dialling.tick(elapsed_ms)
+        if self._joining is not None:
+            self._joining.tick()
+        if self._stopping is not None:
+            self._stopping.tick(elapsed_ms)
 
     def from_host(self, message: ToEnclave, tail: memoryview, passed: socket.socket | None) -> None:
         """Handle a frame of the host and the connected socket that came with it."""
@@ -147,30 +224,28 @@ class Node:
                 self._stop(reason)
             case Signal():
                 self._facts.stop_notice = True
+            case Dialled():
+                self._dialling.dialled(message, passed)
             case _:
-                assert passed is None, "nothing was dialled"
                 self.runtime.from_host(message, tail)
 
+    def _mark_retired(self) -> None:
+        for node in mark_retired_committed(self.replica):
+            self._log.info(f"Node {node} is retired and will be removable once this commits")
+
+    def _tell_role(self, view: int, is_primary: bool) -> None:
+        role = "primary" if is_primary else "backup"
+        self._log.info(f"Node {self.keys.node.id} is {role} in view {view}")
+
     def _scripts_lost(self, reason: str) -> None:
-        self._log.fail(f"Scripts cannot run any more: {reason}")
-        self._link.stop(f"the script process is lost: {reason}")
+        self._link.fail(f"the script process is lost: {reason}")
 
     # -- ending ------------------------------------------------------------------------
 
     def _stop(self, reason: str) -> None:
-        """Take no more connections, sign and commit what there is, then end.
-
-        The host ends a node that takes too long.
-        """
         self._facts.stop_notice = True
         self._link.stop_accepting()
-        self.replica.sign_soon()
-        self._link.every(STOP_TURNS_MS, partial(self._stop_when_committed, reason))
-
-    def _stop_when_committed(self, reason: str) -> None:
-        replica = self.replica
-        if not replica.is_primary or replica.commit_id.seqno == replica.store.version:
-            self._link.stop(reason)
+        self._stopping = Stopping(self.replica, lambda: self._link.stop(reason))
 
     def close(self) -> None:
         """End the script process."""

@@ -293,6 +293,11 @@ class Replica:
 
     # -- inputs ------------------------------------------------------------------------
 
+    def adopt_secrets(self, sealers: Sealers) -> None:
+        """Use the ledger secrets that a joiner was given; nothing was written or applied yet."""
+        assert self.store.version == 0, "secrets are adopted before the first entry"
+        self.sealers = sealers
+
     def bootstrap(self) -> None:
         """Make this node the first primary of a new service, in view 2."""
         self.raft.bootstrap_primary()
@@ -314,10 +319,11 @@ class Replica:
         self.raft.persisted(seqno)
         self._outputs.take()
 
-    def hand_over(self) -> None:
-        """Ask the best-matched peer to become primary."""
-        self.raft.hand_over()
+    def hand_over(self) -> bool:
+        """Ask the best-matched peer to become primary; False when there is nobody to ask."""
+        asked = self.raft.hand_over()
         self._outputs.take()
+        return asked is not None
 
     # -- what consensus decided (called by Outputs) ------------------------------------
 
