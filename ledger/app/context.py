@@ -3,7 +3,7 @@
 import re
 from typing import Any, TypeVar
 
-from ledger.app.access import Access, access_to, open_map
+from ledger.app.access import open_map
 from ledger.base.errors import MisuseError
 from ledger.base.ids import TxId
 from ledger.codec.tables import SetTable, Singleton, Table
@@ -49,8 +49,6 @@ class Context:
             MisuseError: an application may not touch it. Reading where only reading is allowed
                 is fine; the write raises.
         """
-        if access_to(table.name) is Access.READ_WRITE:
-            return self._call.tx.table(table)
         return TableHandle(open_map(self._call.tx, table.name), table)
 
     def singleton(self, singleton: Singleton[V]) -> SingletonHandle[V]:

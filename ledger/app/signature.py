@@ -42,6 +42,8 @@ _NOT_PLAIN = (
     inspect.isasyncgenfunction,
 )
 
+_NOTHING_ASKED: dict[str, str] = {}
+
 MISSING = inspect.Parameter.empty
 
 _UNPACKED: tuple[Any, ...] = (str, bytes, None, NoneType, Response)
@@ -222,7 +224,8 @@ def _arguments(signature: Signature) -> Callable[[CallContext, Context], list[An
     takes_query = bool(signature.query)
 
     def arguments(call: CallContext, context: Context) -> list[Any]:
-        given = query.parse(call.request.query) if takes_query else {}
+        text = call.request.query
+        given = query.parse(text) if takes_query and text else _NOTHING_ASKED
         return [source(call, context, given) for source in sources]
 
     return arguments

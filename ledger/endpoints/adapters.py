@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ledger.base.errors import FormatError
+from ledger.base.limits import JSON_DEPTH_MAX
 from ledger.codec.canonical import check_depth
 from ledger.endpoints.errors import Code, HttpError
 from ledger.endpoints.request import Request
@@ -69,7 +70,8 @@ def body_reader(kind: type[T]) -> Callable[[Request], T]:
             if content_type != JSON and media_type(content_type) in MSGPACK_TYPES:
                 return from_msgpack(body or b"\x80")
             value = from_json(body or b"{}")
-            check_depth(body)
+            if len(body) > 2 * JSON_DEPTH_MAX:  # a shorter one cannot nest deeper
+                check_depth(body)
         except (ValueError, RecursionError, FormatError) as problem:
             raise bad_body(problem) from problem
         return value
@@ -111,8 +113,12 @@ def answer_packing(request: Request) -> Packing:
     Raises:
         HttpError: 406, ``accept`` excludes both JSON and MessagePack.
     """
-    accept = request.headers.get(b"accept")
+    headers = request.headers
+    accept = headers.get(b"accept")
     if accept is None or accept == b"*/*":
+        content_type = headers.get(b"content-type")
+        if content_type is None or content_type == JSON:
+            return JSON_PACKING
         return _request_packing(request)
     if accept == JSON:
         return JSON_PACKING

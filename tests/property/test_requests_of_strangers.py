@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app_samples.logging.app import ID_MAX, app
 from ledger.testing.app_client import AppClient, Caller
 
-EXAMPLES = int(os.environ.get("QUORATE_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("QUORATE_EXAMPLES", "60"))
 CLIENT = AppClient(app)
 USER = CLIENT.user()
 CALLERS = [USER, CLIENT.member(), CLIENT.stranger(), CLIENT.anonymous()]

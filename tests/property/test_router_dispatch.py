@@ -15,7 +15,7 @@ from ledger.endpoints.response import Response
 from ledger.endpoints.router import Ambiguous, Match, Router, UnknownPath, WrongVerb
 from tests.reference import router_reference
 
-EXAMPLES = int(os.environ.get("QUORATE_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("QUORATE_EXAMPLES", "60"))
 VERBS = st.sampled_from(["GET", "POST"])
 PIECES = st.sampled_from(["a", "b", "{x}", "{y}", ":", "-", ".", "/"])
 TEMPLATES = st.lists(PIECES, max_size=6).map(lambda pieces: "/" + "".join(pieces))
