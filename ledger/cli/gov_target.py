@@ -1,0 +1,123 @@
+"""Which service a ``quorate gov`` command talks to, and as whom.
+
+Either ``--node`` and ``--service-cert``, or ``--sandbox DIR`` for a service that
+``quorate sandbox`` started. Each option can come from the environment.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ledger.base.errors import FormatError, MisuseError
+from ledger.client.identity import Identity, read_pem
+from ledger.client.session import Session
+from ledger.codec import canonical
+
+SANDBOX_FILE = "sandbox.json"
+
+NodeOption = Annotated[
+    str | None,
+    typer.Option("--node", envvar="QUORATE_NODE", help="Address of a node, host:port."),
+]
+ServiceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--service-cert", envvar="QUORATE_SERVICE_CERT", help="Certificate of the service, PEM."
+    ),
+]
+SandboxOption = Annotated[
+    Path | None,
+    typer.Option("--sandbox", envvar="QUORATE_SANDBOX", help="Directory of a running sandbox."),
+]
+CertificateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--member-cert", envvar="QUORATE_MEMBER_CERT", help="Certificate of the member, PEM."
+    ),
+]
+KeyOption = Annotated[
+    Path | None,
+    typer.Option("--member-key", envvar="QUORATE_MEMBER_KEY", help="Key of the member, PEM."),
+]
+MemberOption = Annotated[
+    int, typer.Option("--member", min=0, help="Which member of the sandbox signs.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A service, and the member that acts when one does.
+
+    Attributes:
+        address: ``host:port`` of a node.
+        service_certificate: PEM.
+        member: Who signs; None where nobody was named.
+    """
+
+    address: str
+    service_certificate: str
+    member: Identity | None
+
+    def session(self) -> Session:
+        """Return a session with the service, to be used with ``async with``."""
+        return Session(self.address, self.service_certificate)
+
+    def signer(self) -> Identity:
+        """Return the member that signs.
+
+        Raises:
+            MisuseError: nobody was named.
+        """
+        if self.member is None:
+            raise MisuseError("got no member, want --member-cert and --member-key, or --sandbox")
+        return self.member
+
+
+def target(
+    node: str | None,
+    service: Path | None,
+    sandbox: Path | None,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    member: int = 0,
+) -> Target:
+    """Return what the options name. Single options win over the sandbox's.
+
+    Raises:
+        MisuseError: the service or half of a member is missing.
+        FormatError: a file is missing or not what it has to be.
+    """
+    described = {} if sandbox is None else _sandbox(sandbox)
+    address = node or described.get("node")
+    service_file = service or described.get("service_certificate")
+    if address is None or service_file is None:
+        raise MisuseError("got no service, want --node and --service-cert, or --sandbox DIR")
+    if (certificate is None) != (key is None):
+        raise MisuseError("got half of a member, want --member-cert and --member-key")
+    identity = _sandbox_member(described, member)
+    if certificate is not None and key is not None:
+        identity = Identity.load(certificate, key)
+    return Target(address, read_pem(Path(service_file)).decode("ascii", "replace"), identity)
+
+
+def _sandbox(directory: Path) -> dict[str, Any]:
+    file = directory / SANDBOX_FILE
+    try:
+        value = canonical.loads(file.read_bytes())
+    except OSError as error:
+        raise FormatError(f"cannot read {file}: {error.strerror}") from error
+    try:
+        return {**value, "node": value["nodes"][value.get("primary", 0)]["address"]}
+    except (KeyError, IndexError, TypeError) as error:
+        raise FormatError(f"got {file}, which does not describe a sandbox") from error
+
+
+def _sandbox_member(described: dict[str, Any], member: int) -> Identity | None:
+    members = described.get("members")
+    if not members:
+        return None
+    if member >= len(members):
+        raise MisuseError(f"got member {member}, want one of the sandbox's {len(members)}, from 0")
+    return Identity.load(Path(members[member]["certificate"]), Path(members[member]["key"]))
