@@ -138,7 +138,7 @@ class LedgerWriter:
         head = bytes([get("version", 1), get("flags", 0)]) + len(body).to_bytes(6, "little")
         entry = head + body
         leaf = sha256(entry).digest()
-        if entry_type != 0:
+        if entry_type in (2, 3, 4):
             leaf += digest if entry_type in (3, 4) else b""
             leaf += claims if entry_type in (2, 4) else b""
             leaf = sha256(leaf).digest()

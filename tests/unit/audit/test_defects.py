@@ -6,7 +6,7 @@ import pytest
 
 from ledger.audit.walk import audit
 from tests.unit.audit import ledger_writer as lw
-from tests.unit.audit.defects import MISSED, REFUSED, Defect
+from tests.unit.audit.defects import MISSED, OWN, REFUSED, Defect
 
 
 def test_sound_ledger(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_sound_ledger(tmp_path: Path) -> None:
     assert str(report.verified) == "2.12"
 
 
-@pytest.mark.parametrize("defect", MISSED + REFUSED, ids=lambda defect: defect.name)
+@pytest.mark.parametrize("defect", MISSED + REFUSED + OWN, ids=lambda defect: defect.name)
 def test_defect(defect: Defect, tmp_path: Path) -> None:
     report = audit([defect.ledger().save(tmp_path)], secrets={1: lw.SECRET})
     said = [(found.code, found.message) for found in report.findings.kept]
