@@ -51,12 +51,19 @@ def enter_view(state: State, view: int) -> None:
 
 
 def become_backup(state: State) -> None:
-    """Follow in the current view; unsigned entries go, signed ones stay."""
+    """Follow in the current view; unsigned entries go, signed ones stay.
+
+    A node that has followed in this view, asked for pre-votes and now follows again keeps its
+    unsigned entries: they came from the primary of this view, which may have our acknowledgement of
+    them and would never send them again.
+    """
     state.leader_id = None
     restart_election_timer(state)
     state.peers.zero_ages()
     change_role(state, BACKUP)
-    rollback(state, state.last_committable)
+    if state.followed_view != state.view:
+        rollback(state, state.last_committable)
+        state.followed_view = state.view
     state.should_sign = False
     state.outbox.effects.append(BecameBackup(state.view))
 

@@ -46,6 +46,7 @@ class State:
         voted_for: Who has our vote in this view, ourselves included.
         leader_id: The primary of this view, if known.
         votes: Who granted us what we currently ask for.
+        followed_view: The view that we last began to follow in.
         is_new_follower: One roll-back of a conflicting signed suffix is still allowed.
         should_sign: We are primary and have not written a signature in this view.
         elapsed: Milliseconds since the timer was restarted.
@@ -67,6 +68,7 @@ class State:
         "committable",
         "configurations",
         "elapsed",
+        "followed_view",
         "held_acks",
         "history",
         "is_new_follower",
@@ -106,6 +108,7 @@ class State:
         self.voted_for: NodeId | None = None
         self.leader_id: NodeId | None = None
         self.votes: set[NodeId] = set()
+        self.followed_view = 0
         self.is_new_follower = False
         self.should_sign = False
         self.elapsed = 0
