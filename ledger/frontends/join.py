@@ -1,7 +1,7 @@
 """``POST /node/join``: the primary takes a new node in.
 
-The answer waits for commit, so a node never holds the service's keys because of a transaction that
-is undone later.
+A node is given the keys once its Trusted row is in the primary's store, not only when it is
+committed: the new configuration counts the new node, so without it nothing could commit.
 """
 
 from functools import partial
@@ -80,7 +80,6 @@ def add_join(registry: Registry, admission: Admission) -> None:
             auth=(any_cert,),
             forwarding=Forwarding.NEVER,
             redirection=Redirection.NONE,
-            respond_after_commit=True,
             hidden=True,
         )
     )

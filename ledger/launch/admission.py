@@ -15,7 +15,6 @@ from ledger.lifecycle.join import (
     LedgerSecretInfo,
     ServiceSecrets,
 )
-from ledger.replica.membership import trusted_nodes
 from ledger.replica.replica import Replica
 from ledger.tables.nodes import NODES_INFO, NodeStatus
 from ledger.tables.service import SERVICE_INFO
@@ -91,7 +90,11 @@ class NodeAdmission:
             cose_signatures_config=CoseConfiguration(
                 issuer=self.keys.cose_issuer, subject=self.keys.cose_subject
             ),
-            peers=sorted(trusted_nodes(self.replica.store)),
+            peers={
+                node: str(info.node_to_node_interface.get("published_address", ""))
+                for node, info in self.replica.begin_read_only().table(NODES_INFO).items()
+                if info.status is NodeStatus.TRUSTED
+            },
         )
 
     def admitted(self, node_id: str, status: NodeStatus) -> None:

@@ -4,7 +4,7 @@ The target's certificate has to chain to the service certificate that the operat
 that waiting cannot mend end the process; everything else is tried again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -49,7 +49,7 @@ class Joined:
         certificate: This node's endorsed certificate, PEM.
         issuer: Claim of COSE signatures.
         subject: Claim of COSE signatures.
-        peers: Nodes that may speak to this one until it has a nodes table.
+        peers: Trusted nodes and their node-to-node addresses, until there is a nodes table.
     """
 
     service: ServiceIdentity
@@ -57,7 +57,7 @@ class Joined:
     certificate: str
     issuer: str
     subject: str
-    peers: frozenset[str]
+    peers: Mapping[str, str]
 
 
 class Joining:
@@ -222,5 +222,5 @@ def _joined(info: ServiceSecrets, keys: Keys, settings: JoinSettings) -> Joined:
         certificate=info.endorsed_certificate,
         issuer="" if cose is None else cose.issuer,
         subject="" if cose is None else cose.subject,
-        peers=frozenset(info.peers),
+        peers=info.peers,
     )

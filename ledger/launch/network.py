@@ -5,7 +5,7 @@ the node's newest endorsed certificate.
 """
 
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from ledger.base.ids import NodeId, TxId
 from ledger.boundary.frames import encode
@@ -118,7 +118,7 @@ class NodeNetwork:
         self._backend = backend
         self._client: ClientContext | None = None
         self._server: ServerContext | None = None
-        self._initial: Collection[NodeId] = ()
+        self._initial: dict[NodeId, str] = {}
         self._speakers: frozenset[NodeId] = frozenset()
         self._speakers_version = -1
         ports = PeerPorts(
@@ -136,19 +136,19 @@ class NodeNetwork:
         """Accept connections of other nodes."""
         self._link.listen_peers(sock, self.peers.accept)
 
-    def use_certificate(self, certificate: str, peers: Collection[str] = ()) -> None:
+    def use_certificate(self, certificate: str, peers: Mapping[str, str] | None = None) -> None:
         """Speak to others as this node, with an endorsed certificate (PEM).
 
         Args:
             certificate: Its newest endorsed certificate.
-            peers: Who may speak while the nodes table is empty.
+            peers: Who may speak, and where they are, while the nodes table is empty.
         """
         identity = Identity(certificate.encode(), self._keys.node.key.to_pem().encode())
         ca_pem = self._keys.service.certificate.pem.encode()
         self._client = self._backend.client(ca_pem, identity, expiry=Expiry.IGNORED, alpn=False)
         self._server = self._backend.peer_server(identity, ca_pem)
         if peers:
-            self._initial = frozenset(map(NodeId, peers))
+            self._initial = {NodeId(node): address for node, address in peers.items()}
 
     def committed(self, tx_id: TxId) -> None:
         """Close connections to nodes that left."""
@@ -159,7 +159,7 @@ class NodeNetwork:
     def _address_of(self, node: NodeId) -> str | None:
         info = self._replica.begin_read_only().table(NODES_INFO).get(node)
         if info is None:
-            return None
+            return self._initial.get(node)
         address = info.node_to_node_interface.get("published_address")
         return address if isinstance(address, str) else None
 

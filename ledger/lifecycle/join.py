@@ -2,7 +2,7 @@
 
 The joiner proves its key by its TLS client certificate; its node ID is the digest of that key.
 While the service is Opening it is trusted at once, afterwards it waits as Pending until members
-trust it. Keys and secrets are only handed to a node whose Trusted row is committed.
+trust it. Keys and secrets are only handed to a node that the primary's store lists as Trusted.
 """
 
 import enum
@@ -94,7 +94,8 @@ class ServiceSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         service_status: Status at that time.
         endorsed_certificate: The joiner's certificate, PEM.
         cose_signatures_config: Claims of COSE signatures.
-        peers: Nodes that may speak to the joiner until it has a nodes table of its own.
+        peers: Trusted nodes and their node-to-node addresses: who may speak to the joiner, and
+            where it answers, until it has a nodes table of its own.
     """
 
     public_only: bool
@@ -104,7 +105,7 @@ class ServiceSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     service_status: str | None = None
     endorsed_certificate: str | None = None
     cose_signatures_config: CoseConfiguration | None = None
-    peers: list[str] = []
+    peers: dict[str, str] = {}
 
 
 class JoinResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
