@@ -102,6 +102,16 @@ def read_last_of_range(tx: Tx) -> None:
     next(tx.map(NAME).items(reverse=True))
 
 
+def read_two_of_range(tx: Tx) -> None:
+    walk = tx.map(NAME).items()
+    assert [next(walk)[0], next(walk)[0]] == [b"a", b"b"]
+
+
+def read_last_two_of_range(tx: Tx) -> None:
+    walk = tx.map(NAME).items(reverse=True)
+    assert [next(walk)[0], next(walk)[0]] == [b"d", b"b"]
+
+
 def read_prefix(tx: Tx) -> None:
     list(tx.map(NAME).prefix(b"a"))
 
@@ -136,6 +146,8 @@ def read_nothing(tx: Tx) -> None:
         (read_range, [b"a", b"a\x00", b"b", b"bzz"], [b"", b"c", b"z"]),
         (read_one_of_range, [b"", b"a"], [b"a\x00", b"b", b"z"]),
         (read_last_of_range, [b"d", b"d\x00", b"zzz"], [b"a", b"c\xff"]),
+        (read_two_of_range, [b"", b"a", b"a+", b"b"], [b"b\x00", b"d"]),
+        (read_last_two_of_range, [b"b", b"c", b"d", b"z"], [b"a", b"a+"]),
         (read_prefix, [b"a", b"a\xff\xff"], [b"", b"`", b"b"]),
         (read_size, [b"", b"a", b"\xff"], []),
         (read_all_by_clearing, [b"", b"a", b"\xff"], []),
@@ -189,6 +201,31 @@ def test_removal_of_a_missing_key_is_recorded_and_disturbs_nobody() -> None:
     assert tx.has_writes
     assert store.commit(tx, 2) == {NAME: {b"x": None}}
     assert store.check(reader)
+
+
+def test_clear_removes_own_new_keys_too() -> None:
+    store = store_with(a=b"1")
+    tx = store.begin()
+    tx.map(NAME).put(b"b", b"2")
+    tx.map(NAME).clear()
+    assert list(tx.map(NAME).items()) == []
+    assert store.commit(tx, 2) == {NAME: {b"a": None, b"b": None}}
+
+
+def test_a_change_that_was_rolled_back_is_no_conflict() -> None:
+    store = store_with(a=b"1")
+    tx = store.begin()
+    tx.map(NAME).get(b"a")
+    list(tx.map(NAME).items())
+    store.advance(2)
+    put(store, b"a", b"2")
+    assert not store.check(tx)
+    store.rollback(2)
+    assert store.check(tx)
+    put(store, b"other", None)
+    assert store.check(tx)
+    put(store, b"a", b"1")
+    assert not store.check(tx)
 
 
 def test_writes_during_iteration_do_not_show_in_it() -> None:
