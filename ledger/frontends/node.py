@@ -29,6 +29,17 @@ UNAVAILABLE = 503
 
 def add_node_endpoints(registry: Registry, facts: NodeFacts) -> None:
     """Add every ``/node`` endpoint of this module to ``registry``."""
+    registry.add(
+        Endpoint(
+            method="HEAD",
+            path="/primary",
+            handler=partial(_head_primary, facts),
+            auth=(no_auth,),
+            mode=Mode.READONLY,
+            forwarding=Forwarding.NEVER,
+            redirection=Redirection.NONE,
+        )
+    )
     for path, handler, mode in _ENDPOINTS:
         local = mode is Mode.COMMAND or path in _LOCAL
         registry.add(
@@ -206,6 +217,19 @@ def _attestations(key: str, facts: NodeFacts, ctx: CallContext) -> Response:
 def _own_attestation(facts: NodeFacts, ctx: CallContext) -> Response:
     del ctx
     return _json(_attestation(facts.node_id, facts.node_info))
+
+
+def _head_primary(facts: NodeFacts, ctx: CallContext) -> Response:
+    """Answer 200 on the primary, else point to it, on the interface of the same name."""
+    primary = facts.primary_id
+    if primary == facts.node_id:
+        return Response(200)
+    info = None if primary is None else ctx.tx.table(NODES_INFO).get(primary)
+    record = None if info is None else info.rpc_interfaces.get(ctx.request.session.interface)
+    if record is None:
+        return error(500, Code.INTERNAL_ERROR, "Primary unknown.")
+    location = f"https://{record['published_address']}/node/primary".encode()
+    return Response(308, headers=[(b"location", location)])
 
 
 def _primary(facts: NodeFacts, ctx: CallContext) -> Response:

@@ -18,6 +18,7 @@ from ledger.frontends.common import add_common
 from ledger.frontends.join import Admission, add_join
 from ledger.frontends.node import add_node_endpoints
 from ledger.frontends.node_facts import NodeFacts
+from ledger.frontends.node_removal import add_node_removal
 from ledger.frontends.receipts import Receipts
 from ledger.history.reading import EntryReader
 from ledger.history.receipts import ReceiptSource
@@ -62,6 +63,7 @@ def build_pipeline(parts: FrontendParts) -> Pipeline:
     receipts = Receipts(ReceiptSource(parts.replica, parts.reader))
     node = Registry("/node", title="Quorate node", description="This node and its service.")
     add_node_endpoints(node, parts.facts)
+    add_node_removal(node)
     add_join(node, parts.admission)
     registries = {"app": parts.app.build(), "gov": build_governance(parts.governance), "node": node}
     for registry in registries.values():
