@@ -74,6 +74,7 @@ class Result:
         failed: Answers by other status.
         latency_ms: Percentile (50, 90, 99, 99.9, 100 as text) to milliseconds from sending to
             answer.
+        warm_up_answers: Answers before that.
         cpu_share: Share of one core that the generator used.
         connect_seconds: How long all handshakes took, one after the other.
     """
@@ -83,6 +84,7 @@ class Result:
     rate: float
     failed: dict[str, int]
     latency_ms: dict[str, float]
+    warm_up_answers: int
     cpu_share: float
     connect_seconds: float
 
@@ -184,6 +186,7 @@ class _Generator:
         self._cursor = 0
         self._unsent = load.count or sys.maxsize
         self._latencies = array("f")
+        self._warm_up_answers = 0
         self._failed: dict[str, int] = {}
 
     def run(self) -> Result:
@@ -199,6 +202,7 @@ class _Generator:
             self._send(connection, load.depth, start)
         if not load.count:
             self._pump(poll, by_descriptor, start + load.warm_up_seconds)
+            self._warm_up_answers = len(self._latencies)
             self._latencies, self._failed = array("f"), {}
             start, cpu = time.perf_counter(), time.process_time()
         end = start + (load.seconds if not load.count else 1e9)
@@ -269,6 +273,7 @@ class _Generator:
             rate=(answers - sum(self._failed.values())) / seconds,
             failed=self._failed,
             latency_ms=latency_ms,
+            warm_up_answers=self._warm_up_answers,
             cpu_share=cpu / seconds,
             connect_seconds=0.0,
         )

@@ -12,6 +12,9 @@ from typing import Any
 
 from tests.bench.timing import Figure
 
+_LOAD_COLUMNS = ("p50 ms", "p99 ms", "max ms", "us/answer", "enclave %", "host %", "load %")
+_LOAD_LINE = "  {:42} {:>10}" + " {:>9}" * len(_LOAD_COLUMNS)
+
 
 def surroundings() -> dict[str, Any]:
     """Return machine, versions and commit: what a figure means nothing without."""
@@ -40,6 +43,21 @@ def lines(title: str, figures: Sequence[Figure]) -> list[str]:
         value = row[1].rjust(widths[1])
         out.append(f"  {name}  {value}  {bar}  {goal}  {row[4]}".rstrip())
     return out
+
+
+def load_heading() -> str:
+    """Return the heading above ``load_line``s."""
+    return "\n".join(["", _LOAD_LINE.format("load", "answered/s", *_LOAD_COLUMNS).rstrip()])
+
+
+def load_line(title: str, figures: Sequence[Figure]) -> str:
+    """Return the figures of one load in one line: the first is its rate."""
+    rate, *rest = figures
+    cells = [_number(figure.value) for figure in rest[: len(_LOAD_COLUMNS)]]
+    remarks = [cell for cell in _row(rate)[2:] if cell]
+    remarks += [" ".join(_row(figure)) for figure in rest[len(_LOAD_COLUMNS) :]]
+    line = _LOAD_LINE.format(title, _number(rate.value), *cells)
+    return (line + "  " + "; ".join(remarks)).rstrip()
 
 
 def write_json(path: Path, about: dict[str, Any], sections: dict[str, list[Figure]]) -> None:
