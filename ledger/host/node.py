@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ledger.base.errors import FormatError
+from ledger.boundary.messages import ENTRIES_SIZE_MAX
 from ledger.boundary.sentences import HANGUP, STOP_NOTICE
 from ledger.boundary.to_enclave import Dialled, Entries, Persisted, Shutdown, Signal
 from ledger.boundary.to_host import (
@@ -186,6 +187,8 @@ class HostNode:
         first = message.first
         try:
             pieces, last = self._files.read(first, message.last)
+            if sum(map(len, pieces)) > ENTRIES_SIZE_MAX:
+                raise DiskError(f"got an entry at seqno {first} that is too large to be handed in")
         except (DiskError, OSError) as error:
             self._log.fail(str(error))
             self._send(Entries(message.id, first, first - 1, str(error)[:1024]))
