@@ -51,7 +51,8 @@ def scan(data: bytes | memoryview, first: int | None = None) -> ScanResult:
     """Walk the entries of a chunk, in any state; never raises for what the bytes are.
 
     An entry counts when it is whole, its header, sizes and type are possible, its seqno is one
-    more than the one before, and its IV names the same seqno.
+    more than the one before, and its IV is that of a transaction with this seqno. So whatever
+    counts also parses with ``codec.entry.parse_entry``.
 
     Args:
         data: The whole file.
@@ -103,6 +104,8 @@ def _probe(data: memoryview, position: int, wanted: int | None) -> tuple[int, in
     iv_seqno = int.from_bytes(data[position + 24 : position + 32], "little")
     if iv_seqno != seqno:
         raise FormatError(f"got seqno {iv_seqno} in the IV at {position}, want {seqno}")
+    if data[position + 35] & 0x80:
+        raise FormatError(f"got the snapshot bit in the IV at {position}, want a transaction's")
     return size, seqno
 
 

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ledger.base.errors import FormatError, VerificationError
@@ -86,6 +86,7 @@ def test_sealing_is_the_definition_and_opens(
     st.binary(max_size=4),
     st.booleans(),
 )
+@example(first=1, batch=[{}], position=40, patch=b"\x00\x00\x00\x80", whole=False)
 def test_scan_of_a_damaged_chunk_keeps_whole_entries(
     first: int, batch: list[Changes], position: int, patch: bytes, whole: bool
 ) -> None:

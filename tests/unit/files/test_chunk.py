@@ -98,6 +98,7 @@ def test_every_flipped_bit_of_a_complete_chunk_leaves_a_prefix() -> None:
         (OPEN + b"\x01\x00" + b"\xff" * 6, "got entry size"),
         (OPEN + b"\x01\x04" + bytes(6), "got entry flags 0x04"),
         (OPEN + b"\x01", "got 1 bytes"),
+        (OPEN[:43] + b"\x80" + OPEN[44:], "got the snapshot bit in the IV at 8"),
         ((7).to_bytes(8, "little") + OPEN[8:], "got table offset 7"),
         ((2**63).to_bytes(8, "little") + OPEN[8:], "got table offset"),
         (COMPLETE + b"\0", "got a position table of 13 bytes"),
