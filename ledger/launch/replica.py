@@ -42,7 +42,7 @@ def new_replica(keys: Keys, settings: Settings, clock: Clock, entropy: Entropy) 
         Sealers(chain, broadcast_opener(keys)),
         ReplicaSettings(
             SigningSettings(
-                tx_count=signatures.tx_count,
+                tx_count=signatures_every(settings),
                 delay_ms=signatures.delay_ms,
                 min_interval_ms=signatures.min_interval_ms,
             ),
@@ -52,6 +52,17 @@ def new_replica(keys: Keys, settings: Settings, clock: Clock, entropy: Entropy) 
     )
     holder.append(replica)
     return replica
+
+
+def signatures_every(settings: Settings) -> int:
+    """Return after how many entries to sign at the latest.
+
+    A quarter of what may be uncommitted leaves room for a signature that is being made and one
+    that is on its way to the disks; otherwise a fast client would only see refusals.
+    """
+    limit = settings.consensus.max_uncommitted_tx_count
+    wanted = settings.ledger_signatures.tx_count
+    return wanted if limit == 0 else max(1, min(wanted, limit // 4))
 
 
 def consensus_settings(settings: Settings) -> ConsensusSettings:
