@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ledger.base.errors import LedgerError, MisuseError
-from ledger.host.config import DEFAULT_APP
+from ledger.host.config_sections import DEFAULT_APP
 from ledger.sandbox.configuration import HOST, read_overlay
 from ledger.sandbox.demo import run_demo
 from ledger.sandbox.service import Sandbox, SandboxOptions

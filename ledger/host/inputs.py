@@ -15,9 +15,9 @@ from ledger.boundary.settings import (
     Settings,
     StartSettings,
 )
-from ledger.host.config import Configuration
 from ledger.host.config_command import Command, MemberFiles, StartFiles
 from ledger.host.config_file import parse_json
+from ledger.host.config_sections import Configuration
 from ledger.host.log import Level
 from ledger.host.sockets import Listener
 

@@ -15,8 +15,9 @@ from ledger.boundary.to_enclave import Configure
 from ledger.boundary.to_host import Started
 from ledger.codec import canonical
 from ledger.host.chunk_file import DiskError
-from ledger.host.config import Configuration, read_configuration
+from ledger.host.config import read_configuration
 from ledger.host.config_file import wait_for_json_file
+from ledger.host.config_sections import Configuration
 from ledger.host.disk import LedgerFiles, start_ledger
 from ledger.host.inputs import ThresholdError, build_settings, recovery_threshold
 from ledger.host.link import stream_pair

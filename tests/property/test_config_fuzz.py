@@ -10,8 +10,9 @@ import random
 from typing import Any
 
 from ledger.base.errors import FormatError
-from ledger.host.config import Configuration, read_configuration
+from ledger.host.config import read_configuration
 from ledger.host.config_file import parse_json
+from ledger.host.config_sections import Configuration
 
 INPUTS = int(os.environ.get("QUORATE_FUZZ_INPUTS", "3000"))
 SEED = 20

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from ledger.base.errors import FormatError
-from ledger.host.config import Configuration, read_configuration
+from ledger.host.config import read_configuration
 from ledger.host.config_file import (
     FileIncompleteError,
     parse_json,
     read_json_file,
     wait_for_json_file,
 )
+from ledger.host.config_sections import Configuration
 
 MINIMAL: dict[str, Any] = {
     "network": {

@@ -12,7 +12,8 @@ from ledger.base.errors import MisuseError, UnavailableError
 from ledger.boundary.settings import InterfaceSettings, Settings
 from ledger.codec import canonical
 from ledger.enclave.platforms import VIRTUAL_MEASUREMENT, VirtualPlatform, die_with_parent
-from ledger.host.config import Configuration, read_configuration
+from ledger.host.config import read_configuration
+from ledger.host.config_sections import Configuration
 from ledger.host.inputs import build_settings
 from ledger.host.log import Level
 from ledger.host.sockets import listen
