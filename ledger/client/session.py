@@ -19,6 +19,7 @@ REDIRECTS_MAX = 8
 BODY_SIZE_MAX = 64 << 20
 """Largest answer that is read."""
 DEFAULT_TIMEOUT_S = 30.0
+_READ_SIZE = 64 << 10
 _REDIRECTS = frozenset({307, 308})
 _TX_HEADER = "x-ms-ccf-transaction-id"
 
@@ -187,8 +188,8 @@ class Session:
             async with self._http.request(
                 method, target, data=body or None, headers=headers, allow_redirects=False
             ) as response:
-                content = await response.content.read(BODY_SIZE_MAX + 1)
-                while piece := await response.content.read(BODY_SIZE_MAX + 1):
+                content = bytearray()
+                async for piece in response.content.iter_chunked(_READ_SIZE):
                     content += piece
                     if len(content) > BODY_SIZE_MAX:
                         raise FormatError(f"got an answer of more than {BODY_SIZE_MAX} bytes")
@@ -201,7 +202,7 @@ class Session:
                 f"no answer from {url}: {type(error).__name__} {error}"
             ) from error
         received = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status, received, content, target.authority)
+        return Answer(response.status, received, bytes(content), target.authority)
 
 
 def tls_context(service_certificate: str, identity: Identity | None) -> ssl.SSLContext:
