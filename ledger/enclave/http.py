@@ -46,8 +46,8 @@ class RequestParser:
 
     __slots__ = (
         "_body", "_body_size", "_body_wire_size", "_count", "_fragment", "_head_size", "_headers",
-        "_in_body", "_keep_alive", "_limits", "_parser", "_partial_line", "_reason", "_session",
-        "_target", "body_size_total", "final", "keep_alive_asked", "refusal", "requests",
+        "_in_body", "_limits", "_parser", "_partial_line", "_path", "_query", "_reason",
+        "_session", "_target", "body_size_total", "final", "keep_alive_asked", "refusal", "requests",
         "wants_continue",
     )  # fmt: skip
 
@@ -123,6 +123,7 @@ class RequestParser:
         if self.final:
             raise _RefusedError
         self._target = b""
+        self._path = self._query = ""
         self._headers: dict[bytes, bytes] = {}
         self._count = 0
         self._head_size = 0
@@ -130,7 +131,6 @@ class RequestParser:
         self._body_size = 0
         self._body_wire_size = 0
         self._in_body = False
-        self._keep_alive = True
 
     def on_url(self, part: bytes) -> None:
         """A part of the target, maybe all of it."""
@@ -167,9 +167,9 @@ class RequestParser:
         self._body_wire_size = _HEAD_IN_THIS_FEED
         parser, headers = self._parser, self._headers
         assert parser is not None, "a released parser calls nobody"
-        self._keep_alive = keep_alive = parser.should_keep_alive()
+        keep_alive = parser.should_keep_alive()
         if not keep_alive or b"connection" in headers:
-            self._check_version(parser.get_http_version())
+            self._check_version(parser.get_http_version(), keep_alive=keep_alive)
         coding = headers.get(b"transfer-encoding")
         if coding is not None and coding.lower() != b"chunked":
             self._refuse("transfer-encoding other than chunked")
@@ -179,6 +179,7 @@ class RequestParser:
         has_body = length > 0 or coding is not None
         if parser.should_upgrade() and (has_body or parser.get_method() == b"CONNECT"):
             self._refuse("upgrade is not supported")
+        self._path, self._query = self._split_target()
         if has_body and headers.get(b"expect", b"").lower() == b"100-continue":
             self.wants_continue = True
 
@@ -202,13 +203,12 @@ class RequestParser:
         assert parser is not None, "a released parser calls nobody"
         assert session is not None, "a released parser calls nobody"
         method = parser.get_method()
-        path, query = self._split_target()
         body = self._body
         self.requests.append(
             Request(
                 _METHODS.get(method) or method.decode("ascii"),
-                path,
-                query,
+                self._path,
+                self._query,
                 self._headers,
                 b"".join(body) if isinstance(body, list) else body,
                 session,
@@ -217,7 +217,8 @@ class RequestParser:
         self._in_body = False
         self._head_size = self._partial_line = 0
         self.wants_continue = False
-        if not self._keep_alive:
+        # Asked again, because the library also obeys a ``connection: close`` among the trailers.
+        if not parser.should_keep_alive():
             self.final = True
 
     # -- helpers -----------------------------------------------------------------------
@@ -238,20 +239,22 @@ class RequestParser:
                 self._refuse("target is neither a path nor an absolute http address")
             rest = target.partition("://")[2]
             cut = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
+            if cut == 0:
+                self._refuse("target is an address without a host")
             target = rest[cut:]
             if not target.startswith("/"):
                 target = "/" + target
         path, _, query = target.partition("?")
         return path, query
 
-    def _check_version(self, version: str) -> None:
+    def _check_version(self, version: str, *, keep_alive: bool) -> None:
         if version == "1.1":
             return
         if version != "1.0":
             self._refuse(f"HTTP version {version} is not supported")
         if b"transfer-encoding" in self._headers:
             self._refuse("transfer-encoding in HTTP/1.0")
-        self.keep_alive_asked |= self._keep_alive
+        self.keep_alive_asked |= keep_alive
 
     def _bound_partial_line(self, data: bytes) -> None:
         """Bound the line that is not complete yet: the library holds it without telling."""

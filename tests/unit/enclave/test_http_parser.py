@@ -166,6 +166,8 @@ BAD = {
     "relative target": b"GET a HTTP/1.1\r\n\r\n",
     "asterisk": b"OPTIONS * HTTP/1.1\r\n\r\n",
     "another scheme": b"GET ftp://a/b HTTP/1.1\r\n\r\n",
+    "no host": b"GET https:///a HTTP/1.1\r\n\r\n",
+    "no host and no path": b"GET https://?a HTTP/1.1\r\n\r\n",
     "non-ASCII target": b"GET /\xc3\xa9 HTTP/1.1\r\n\r\n",
     "control in target": b"GET /\x01 HTTP/1.1\r\n\r\n",
     "tunnel": b"CONNECT a:1 HTTP/1.1\r\n\r\n",
