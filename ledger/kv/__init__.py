@@ -1,7 +1,8 @@
 """The key-value store: maps of bytes to bytes, transactions, versions, rollback, compaction.
 
 ``store.Store`` owns the newest state; ``tx.Tx`` is one transaction on a stable snapshot of it;
-``handle.MapHandle`` reads and writes one map, ``typed`` puts codecs in front of it.
+``handle.MapHandle`` reads and writes one map, ``typed`` puts codecs in front of it; ``contents``
+is a whole state for snapshots.
 
 How it keeps its promises (numbers in ``ledger/docs/decisions/0001-store-representation.md``):
 

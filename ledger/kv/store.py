@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from ledger.base.errors import MisuseError
 from ledger.codec.writeset import Changes
+from ledger.kv.contents import MapContents, check_versions, whole_state
 from ledger.kv.point import MapPast, Past, Point, add_later
-from ledger.kv.state import STAMP_SIZE, MapState, Record, version_of_record
+from ledger.kv.state import STAMP_SIZE, MapState
 from ledger.kv.tx import Tx
-from ledger.kv.view import record_at, unordered_keys_at, version_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +31,6 @@ class Conflict:
     """
 
     map_name: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class MapContents:
-    """One map of a whole state, as snapshots hold it.
-
-    Attributes:
-        name: The map's name.
-        version: Seqno of the last write or removal in the map.
-        records: Key and record (8 bytes little-endian seqno of the write, then the value), each
-            key once, in no order.
-    """
-
-    name: str
-    version: int
-    records: Iterable[tuple[bytes, Record]]
 
 
 class Store:
@@ -265,7 +249,7 @@ class Store:
         The state is the one at the call, however long the iteration takes and whatever is
         committed meanwhile.
         """
-        return _contents(dict(self._maps), self._window[0])
+        return whole_state(dict(self._maps), self._window[0])
 
     def load(self, seqno: int, maps: Iterable[MapContents]) -> None:
         """Fill an empty store with a whole state, which is committed.
@@ -285,7 +269,7 @@ class Store:
             state = loaded[contents.name] = MapState(contents.name)
             state.version = contents.version
             state.records = dict(contents.records)
-            _check_versions(state, seqno)
+            check_versions(state, seqno)
         self._maps.update(loaded)
         self.version = self.committed = seqno
         self._head = Point(seqno, 0)
@@ -317,27 +301,3 @@ class Store:
                 records.pop(key, None)
             state.note(key)
         return redo
-
-
-def _contents(maps: dict[str, MapState], point: Point) -> Iterator[MapContents]:
-    for name in sorted(maps):
-        state = maps[name]
-        version = version_at(state, point)
-        if version > 0:
-            yield MapContents(name, version, _records(state, point))
-
-
-def _records(state: MapState, point: Point) -> Iterator[tuple[bytes, Record]]:
-    for key in unordered_keys_at(state, point):
-        record = record_at(state, point, key)
-        assert record is not None, "a key at a point has a record there"
-        yield key, record
-
-
-def _check_versions(state: MapState, seqno: int) -> None:
-    newest = max((version_of_record(record) for record in state.records.values()), default=0)
-    if not newest <= state.version <= seqno or state.version == 0:
-        raise MisuseError(
-            f"got map {state.name} with version {state.version} and records up to {newest} in a "
-            f"state of seqno {seqno}, want records <= map <= state and none without a version"
-        )

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from ledger.base.errors import MisuseError
+from ledger.kv.contents import MapContents
 from ledger.kv.point import Point
-from ledger.kv.store import Conflict, MapContents, Store
+from ledger.kv.store import Conflict, Store
 
 NAME = "records"
 
