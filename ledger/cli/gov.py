@@ -66,11 +66,18 @@ def propose(
     member_key: KeyOption = None,
     member: MemberOption = 0,
     as_json: JsonOption = False,
+    print_id: Annotated[
+        bool, typer.Option("--print-id", help="Print the proposal's ID and nothing else.")
+    ] = False,
 ) -> None:
     """Propose a file's actions, or one action built from words."""
     actions = _actions_of(file, action, arg or [])
     at = target(node, service_cert, sandbox, member_cert, member_key, member)
-    _print_proposal(_as_member(at, lambda each: each.propose(actions)), as_json=as_json)
+    proposal = _as_member(at, lambda each: each.propose(actions))
+    if print_id:
+        print(proposal["proposalId"])
+        return
+    _print_proposal(proposal, as_json=as_json)
 
 
 @app.command()

@@ -1,0 +1,237 @@
+"""``quorate gov`` without a service: building, checking, preparing, complaining."""
+
+import json
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from governance.defaults import Variant, constitution
+from governance.interpreter import run
+from governance.scripting import ScriptCall
+from ledger.base.errors import FormatError, MisuseError
+from ledger.cli.gov_actions import GUIDES, build_action, explain
+from ledger.cli.gov_prepared import parse_signature
+from ledger.cli.gov_text import proposal_lines, service_lines, summary_line
+from ledger.cli.main import run as quorate
+from ledger.client.identity import Identity, create_identity
+from ledger.codec.canonical import b64decode
+from ledger.crypto.cose_governance import parse_request, verify_request
+from ledger.crypto.keys import Curve
+
+NOW = 1_750_000_000
+ID = "ab" * 32
+
+
+@pytest.fixture(name="member")
+def make_member(tmp_path: Path) -> Identity:
+    return create_identity(tmp_path, "alice", NOW, curve=Curve.P256)
+
+
+def test_the_guide_explains_the_actions_that_there_are() -> None:
+    source = constitution() + "\ndef names(): return {name: None for name in ACTIONS}\n"
+    outcome = run(ScriptCall("c", source, "names", ()), lambda *_: None)
+    assert list(outcome.value) == list(GUIDES)
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_the_guide_knows_the_arguments(name: str) -> None:
+    """The constitution finds every required argument missing, and knows every optional one."""
+    guide = GUIDES[name]
+    source = constitution() + f"\ndef check(args): return ACTIONS['{name}'].check(args)\n"
+
+    def problem(args: dict[str, object]) -> object:
+        return run(ScriptCall("c", source, "check", (args,)), lambda *_: "no").value
+
+    for each in guide.required:
+        others: dict[str, object] = {other: "x" for other in guide.required if other != each}
+        found = str(problem(others))
+        assert "is missing" in found or ": " in found
+    for each in guide.optional:
+        if name != "set_script_limits":
+            assert "no argument of this action" not in str(problem({each: "x"}))
+    assert explain(name).count("--arg ") == len(guide.required) + len(guide.optional)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "args"),
+    [
+        ("trigger_snapshot", [], {}),
+        ("remove_user", ["user_id=" + ID], {"user_id": ID}),
+        ("set_user", ["cert=a=b", "user_data:=[1, null]"], {"cert": "a=b", "user_data": [1, None]}),
+        ("set_user", ["cert=", "user_data:=2"], {"cert": "", "user_data": 2}),
+        ("an_action_of_our_own", ["x:=true", "y=true"], {"x": True, "y": "true"}),
+    ],
+)
+def test_words_become_an_action(name: str, words: list[str], args: dict[str, object]) -> None:
+    assert build_action(name, words) == {"name": name, "args": args}
+
+
+def test_arguments_come_from_files(tmp_path: Path) -> None:
+    file = tmp_path / "data.json"
+    file.write_text('{"a": 1}\n')
+    built = build_action("set_user", [f"cert=@{file}", f"user_data:=@{file}"])
+    assert built["args"] == {"cert": '{"a": 1}\n', "user_data": {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "error"),
+    [
+        ("remove_user", [], MisuseError),
+        ("remove_user", ["user=x"], MisuseError),
+        ("remove_user", ["user_id"], MisuseError),
+        ("remove_user", ["=x"], MisuseError),
+        ("remove_user", [":=1"], MisuseError),
+        ("set_user", ["cert=x", "user_data:={"], FormatError),
+        ("set_user", ["cert=@/no/such/file"], FormatError),
+    ],
+)
+def test_other_words_are_refused(name: str, words: list[str], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        build_action(name, words)
+
+
+class TestCheck:
+    def check(self, tmp_path: Path, name: str, text: str, *options: str) -> int:
+        file = tmp_path / name
+        file.write_text(text)
+        return quorate(["gov", "check", str(file), *options])
+
+    def test_proposals(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.check(tmp_path, "p.json", '{"actions": [{"name": "trigger_snapshot"}]}') == 0
+        assert "would take it" in capsys.readouterr().out
+        assert self.check(tmp_path, "p.json", '{"actions": [{"name": "coup"}]}') == 1
+        assert "coup at position 0: there is no such action" in capsys.readouterr().out
+        assert self.check(tmp_path, "p.json", "[]") == 2
+        assert self.check(tmp_path, "p.json", "{") == 2
+
+    def test_constitutions(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for variant in Variant:
+            assert self.check(tmp_path, "c.star", constitution(variant)) == 0
+        assert self.check(tmp_path, "c.star", "def validate(p): pass") == 1
+        assert "resolve" in capsys.readouterr().out
+
+    def test_a_proposal_by_another_constitution(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        strict = tmp_path / "strict.star"
+        strict.write_text("def validate(proposal): fail('never')\n")
+        option = ("--constitution", str(strict))
+        assert self.check(tmp_path, "p.json", '{"actions": []}', *option) == 1
+        assert "refuse it: never" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("ballot", "verdict"),
+        [
+            ("def vote(p, by): return len(p['actions']) == 0", "for"),
+            ("def vote(p, by): return False", "against"),
+            ("def vote(p, by): fail('hm')", "hm"),
+        ],
+    )
+    def test_ballots(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], ballot: str, verdict: str
+    ) -> None:
+        file = tmp_path / "b.star"
+        file.write_text(ballot)
+        assert self.check(tmp_path, "p.json", '{"actions": []}', "--ballot", str(file)) == 0
+        assert f"The ballot: {verdict}\n" in capsys.readouterr().out
+
+
+class TestVault:
+    def test_a_message_is_finished_with_a_signature_made_elsewhere(
+        self, tmp_path: Path, member: Identity, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        content = tmp_path / "content.json"
+        content.write_text('{"ballot": "x"}')
+        prepared, out = tmp_path / "prepared.json", tmp_path / "message.cose"
+        options = ["--member-cert", str(member.certificate_file), "--out", str(prepared)]
+        options += ["--content", str(content), "--proposal-id", ID]
+        assert quorate(["gov", "prepare", "ballot", *options]) == 0
+        digest = b64decode(capsys.readouterr().out.strip())
+        held = json.loads(prepared.read_text())
+        assert b64decode(held["digest"]) == digest
+        assert held["path"].startswith(f"/gov/members/proposals/{ID}/ballots/{member.id}:submit")
+        der = member.key.sign_digest(digest)
+        signature = _raw(der, member.key.curve.size)
+        text = urlsafe_b64encode(signature).decode()
+        assert (
+            quorate(["gov", "finish", str(prepared), "--signature", text, "--out", str(out)]) == 0
+        )
+        request = parse_request(out.read_bytes())
+        verify_request(request, member.key.public)
+        assert (request.proposal_id, request.payload) == (ID, b'{"ballot": "x"}')
+
+    def test_signatures_in_either_alphabet(self) -> None:
+        assert parse_signature("-_-_\n") == parse_signature("+/+/") == b"\xfb\xff\xbf"
+        assert parse_signature("AA") == parse_signature("AA==") == b"\x00"
+        with pytest.raises(FormatError):
+            parse_signature("?")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show"],
+        ["list", "--node", "127.0.0.1:1"],
+        ["vote", ID, "--against", "--ballot", "x"],
+        ["propose"],
+        ["show", "--sandbox", "/no/such/directory"],
+        ["ack", "--node", "127.0.0.1:1", "--service-cert", "/no/such/file"],
+        ["actions", "coup"],
+    ],
+)
+def test_what_is_missing_is_said(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NODE", "SERVICE_CERT", "SANDBOX", "MEMBER_CERT", "MEMBER_KEY"):
+        monkeypatch.delenv(f"QUORATE_{name}", raising=False)
+    assert quorate(["gov", *arguments]) == 2
+    assert capsys.readouterr().err.startswith("quorate: ")
+
+
+def test_proposals_for_eyes() -> None:
+    proposal = {
+        "proposalId": ID,
+        "proposerId": "p",
+        "proposalState": "Failed",
+        "ballotCount": 2,
+        "finalVotes": {"m1": True, "m2": False},
+        "voteFailures": {"m3": {"reason": "hm", "trace": "  a\n  b"}},
+        "failure": {"reason": "no such user"},
+    }
+    actions = {"actions": [{"name": "set_user", "args": {"cert": "one\ntwo\n"}}, 3]}
+    assert list(proposal_lines(proposal, actions)) == [
+        f"Proposal {ID}",
+        "  state     Failed",
+        "  proposer  p",
+        "  ballots   2",
+        "  vote      m1: for",
+        "  vote      m2: against",
+        "  no vote   m3: hm",
+        "              a",
+        "              b",
+        "  failure   no such user",
+        "  actions",
+        "    - set_user",
+        "        cert: one … (2 lines)",
+        "    - 3",
+    ]
+    assert summary_line(proposal) == f"{ID}  Failed     2 ballots  by p"
+
+
+def test_the_service_for_eyes() -> None:
+    info = {"status": "Open", "recoveryCount": 0, "configuration": {"recoveryThreshold": 2}}
+    member = {
+        "memberId": "m",
+        "status": "Active",
+        "recoveryRole": "Owner",
+        "memberData": {"x": "y" * 200},
+    }
+    lines = list(service_lines(info, [member]))
+    assert lines[:2] == ["Service   Open", "  recovery threshold  2"]
+    assert len(lines[-1]) < 150
+
+
+def _raw(der: bytes, size: int) -> bytes:
+    return b"".join(number.to_bytes(size, "big") for number in decode_dss_signature(der))
