@@ -47,8 +47,8 @@ class RequestParser:
     __slots__ = (
         "_body", "_body_size", "_body_wire_size", "_count", "_fragment", "_head_size", "_headers",
         "_in_body", "_limits", "_parser", "_partial_line", "_path", "_query", "_reason",
-        "_session", "_target", "body_size_total", "final", "keep_alive_asked", "refusal", "requests",
-        "wants_continue",
+        "_session", "_target", "body_size_total", "final", "keep_alive_asked", "refusal",
+        "requests", "wants_continue",
     )  # fmt: skip
 
     def __init__(self, limits: SessionLimits, session: Session) -> None:

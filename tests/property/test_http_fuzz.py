@@ -6,6 +6,7 @@ slow reader works on whole input with regular expressions and knows nothing of p
 the library; the two must find the same requests.
 """
 
+import itertools
 import os
 import random
 import re
@@ -165,10 +166,10 @@ NAMES = [b"accept", b"Content-Type", b"x-long-name", b"User-Agent", b"authorizat
 VALUES = [b"", b"*/*", b"application/json", b" padded\t", b"a, b", b"100-continue", b"caf\xe9"]
 TARGETS = [b"/", b"/app/log/private?id=42", b"/a%20b/c?x=y&z", b"https://host:1/a?b", b"/f#g"]
 TOKENS = [
-    b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b"\r\n ", b"\r\n\r\n", b"content-length: 5\r\n",
-    b"Transfer-Encoding: chunked\r\n", b"connection: close\r\n", b"connection: upgrade\r\n",
-    b"upgrade: h2c\r\n", b"HTTP/1.1", b"HTTP/1.0", b"0\r\n\r\n", b"ffffffffffffffff", b"host: x\r\n",
-    b"GET / HTTP/1.1\r\n\r\n", b";", b",", b"x" * 70, b"\xff", b"-", b"+1",
+    b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b"\r\n ", b"\r\n\r\n",
+    b"content-length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"connection: close\r\n",
+    b"connection: upgrade\r\n", b"upgrade: h2c\r\n", b"HTTP/1.1", b"HTTP/1.0", b"0\r\n\r\n",
+    b"ffffffffffffffff", b"host: x\r\n", b"GET / HTTP/1.1\r\n\r\n", b";", b",", b"x" * 70, b"\xff", b"-", b"+1",
 ]  # fmt: skip
 
 
@@ -231,7 +232,7 @@ def injure(rng: random.Random, data: bytes) -> bytes:
 def pieces(rng: random.Random, data: bytes) -> list[bytes]:
     cuts = sorted(rng.randrange(len(data) + 1) for _ in range(rng.choice([0, 1, 3, 10])))
     edges = [0, *cuts, len(data)]
-    return [data[begin:end] for begin, end in zip(edges, edges[1:], strict=False)]
+    return [data[begin:end] for begin, end in itertools.pairwise(edges)]
 
 
 def an_input(rng: random.Random) -> bytes:
@@ -315,7 +316,7 @@ RESPONSE = re.compile(
 
 def read_answers(data: bytes, heads: list[bool]) -> list[int]:
     """Return the statuses of a stream of answers, every byte of which belongs to one."""
-    statuses = []
+    statuses: list[int] = []
     while data:
         match = RESPONSE.match(data)
         assert match is not None, data
