@@ -35,11 +35,12 @@ def sandbox(
     overlay: Annotated[
         Path | None, typer.Option("--overlay", help="JSON merged into the configuration.")
     ] = None,
+    nodes: Annotated[int, typer.Option("--nodes", min=1, max=9, help="Number of nodes.")] = 1,
     demo: Annotated[
         bool, typer.Option("--demo", help="Write, prove and audit something, then end.")
     ] = False,
 ) -> None:
-    """Run a local service: keys, members, users, one node, opened and ready.
+    """Run a local service: keys, members, users, nodes, opened and ready.
 
     Ctrl-C stops everything. What is in the directory stays.
     """
@@ -51,6 +52,7 @@ def sandbox(
         app=application,
         port=_free_port(port),
         overlay={} if overlay is None else read_overlay(overlay),
+        nodes=nodes,
     )
     raise typer.Exit(asyncio.run(_run(options, demo=demo)))
 
@@ -90,9 +92,9 @@ async def _serve(options: SandboxOptions, *, demo: bool) -> int:
             await run_demo(sandbox, _tell)
             return 0
         _print_help(sandbox, options)
-        node = sandbox.nodes[0]
-        code = await node.wait_until_ended()
-        _tell(f"the node ended by itself with {code}:\n{node.log_tail()}")
+        node = await sandbox.wait_until_one_ends()
+        _tell(f"the node in {node.directory} ended by itself with {node.exit_code}:")
+        _tell(node.log_tail())
         return 1
 
 
@@ -105,7 +107,8 @@ def _print_help(sandbox: Sandbox, options: SandboxOptions) -> None:
     ):
         for number, identity in enumerate(identities):
             print(f"{name} {number}:".ljust(22) + f"{identity.certificate_file}")
-    print(f"Node log:             {sandbox.nodes[0].log_file}")
+    for number, node in enumerate(sandbox.nodes):
+        print(f"Log of node {number}:".ljust(22) + f"{node.log_file}")
     print("\nTry:")
     for command in _curl_commands(sandbox, options):
         print(f"\n{command}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from ledger.base.errors import UnavailableError, VerificationError
 from ledger.base.ids import TxId
-from ledger.client.session import Answer, Session
+from ledger.client.session import Answer, RefusedError, Session
 from ledger.crypto.certificate import Certificate
 from ledger.receipts.verify import VerifiedReceipt, verify
 
@@ -99,6 +99,22 @@ class Service:
             UnavailableError: not in time.
         """
         await self._when_status("/node/ready/gov", 204, timeout_s)
+
+    async def wait_until_part_of_network(self, timeout_s: float = 60.0) -> None:
+        """Wait until the node that answers takes part in its service. It may still be joining.
+
+        Raises:
+            UnavailableError: not in time.
+        """
+        polling = Polling(timeout_s)
+        while True:
+            try:
+                state = (await self._session.get("/node/state")).expect(200).json()["state"]
+            except (UnavailableError, RefusedError) as error:
+                state = str(error)
+            if state == "PartOfNetwork":
+                return
+            await polling.pause(f"the node is {state}, want PartOfNetwork")
 
     async def _when_status(self, path: str, status: int, timeout_s: float) -> None:
         polling = Polling(timeout_s)

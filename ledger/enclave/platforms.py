@@ -46,8 +46,9 @@ class Platform(Protocol):
         """Name in the configuration."""
         ...
 
-    def command(self, interpreter: Sequence[str]) -> list[str]:
-        """Return how the host starts the enclave.
+    @staticmethod
+    def command(interpreter: Sequence[str]) -> list[str]:
+        """Return how the host starts the enclave; the host makes no platform for it.
 
         Args:
             interpreter: The Python interpreter (absolute path) and its arguments.
@@ -84,7 +85,8 @@ class VirtualPlatform:
         assert len(host_data) == 32, "host data is a SHA-256 digest"
         self._host_data = host_data
 
-    def command(self, interpreter: Sequence[str]) -> list[str]:
+    @staticmethod
+    def command(interpreter: Sequence[str]) -> list[str]:
         """Return the interpreter itself: the enclave is a plain process."""
         return list(interpreter)
 

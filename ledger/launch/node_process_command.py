@@ -47,7 +47,7 @@ def enclave_command(platform: str, app: str, module: str = ENCLAVE_MODULE) -> li
     if application != framework:
         paths.append(str(application))
     interpreter = [sys.executable, "-I", "-c", _BOOTSTRAP, module, str(len(paths)), *paths]
-    return VirtualPlatform(bytes(32)).command(interpreter)
+    return VirtualPlatform.command(interpreter)
 
 
 def _directory_of(package: str) -> Path:

@@ -15,13 +15,12 @@ _OVERLAY_SIZE_MAX = 1 << 20
 
 
 def start_configuration(
-    directory: SandboxDirectory, number: int, port: int, constitution: Sequence[str]
+    directory: SandboxDirectory, port: int, constitution: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the configuration of a node that creates the service.
+    """Return the configuration of node 0, which creates the service.
 
     Args:
         directory: The sandbox.
-        number: Number of the node.
         port: Port for clients, 0 for any.
         constitution: Paths of the constitution's files.
     """
@@ -32,6 +31,36 @@ def start_configuration(
         }
         for member in directory.members
     ]
+    command = {
+        "type": "Start",
+        "start": {
+            "constitution_files": list(constitution),
+            "members": members,
+            "service_configuration": {"recovery_threshold": 1},
+            "initial_service_certificate_validity_days": 365,
+        },
+    }
+    return _configuration(directory, 0, port, command)
+
+
+def join_configuration(
+    directory: SandboxDirectory, number: int, port: int, target: str
+) -> dict[str, Any]:
+    """Return the configuration of a node that joins the service.
+
+    Args:
+        directory: The sandbox.
+        number: Number of the node, from 1.
+        port: Port for clients, 0 for any.
+        target: ``host:port`` of a node of the service.
+    """
+    join = {"target_rpc_address": target, "retry_timeout": "200ms"}
+    return _configuration(directory, number, port, {"type": "Join", "join": join})
+
+
+def _configuration(
+    directory: SandboxDirectory, number: int, port: int, command: dict[str, Any]
+) -> dict[str, Any]:
     node = directory.node_directory(number)
     return {
         "network": {
@@ -39,14 +68,8 @@ def start_configuration(
             "rpc_interfaces": {INTERFACE: {"bind_address": f"{HOST}:{port}"}},
         },
         "command": {
-            "type": "Start",
             "service_certificate_file": str(directory.service_certificate_file),
-            "start": {
-                "constitution_files": list(constitution),
-                "members": members,
-                "service_configuration": {"recovery_threshold": 1},
-                "initial_service_certificate_validity_days": 365,
-            },
+            **command,
         },
         "node_certificate": {"initial_validity_days": 365},
         "ledger": {"directory": str(node / "ledger")},

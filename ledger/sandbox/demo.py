@@ -8,7 +8,7 @@ from ledger.sandbox.service import Sandbox
 
 
 async def run_demo(sandbox: Sandbox, tell: Tell) -> None:
-    """Show each step on an open sandbox of the logging sample; stops its node.
+    """Show each step on an open sandbox of the logging sample; stops its nodes.
 
     Raises:
         LedgerError: something is not as it has to be.
@@ -30,12 +30,12 @@ async def run_demo(sandbox: Sandbox, tell: Tell) -> None:
         verified = await service.verified_receipt(written.tx_id)
         tell(f"the receipt of {written.tx_id} verifies: signed by node {verified.node_id}")
     await sandbox.stop()
-    ledger = sandbox.nodes[0].record("", "primary_rpc_interface").ledger
-    report = audit([ledger])
-    if not report.is_sound or report.unsigned:
-        found = "\n".join(str(finding) for finding in report.findings.kept)
-        raise VerificationError(f"the ledger in {ledger} does not pass its audit:\n{found}")
-    tell(
-        f"the ledger is sound: {report.entries} transactions up to {report.last}, "
-        f"{report.signatures} signatures, service {report.service_status}"
-    )
+    for number, node in enumerate(sandbox.nodes):
+        report = audit([node.ledger])
+        if not report.is_sound:
+            found = "\n".join(str(finding) for finding in report.findings.kept)
+            raise VerificationError(f"the ledger in {node.ledger} fails its audit:\n{found}")
+        tell(
+            f"the ledger of node {number} is sound: {report.entries} transactions up to "
+            f"{report.last}, {report.signatures} signatures, service {report.service_status}"
+        )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger.base.errors import UnavailableError
+from ledger.crypto.certificate import Certificate
 from ledger.sandbox.directory import NodeRecord
 
 _POLL_S = 0.02
@@ -120,10 +121,21 @@ class NodeProcess:
         addresses = json.loads(self.output_file("rpc_addresses_file").read_text())
         return str(addresses[interface])
 
-    def record(self, node_id: str, interface: str) -> NodeRecord:
-        """Describe the node."""
-        ledger = Path(self.configuration["ledger"]["directory"]).absolute()
-        return NodeRecord(node_id, self.address(interface), self.pid, self.directory, ledger)
+    @property
+    def node_id(self) -> str:
+        """Node ID, once the node has started: the digest of its certificate's key."""
+        data = self.output_file("node_certificate_file").read_bytes()
+        return Certificate.parse(data).public_key.id
+
+    @property
+    def ledger(self) -> Path:
+        """Main ledger directory."""
+        return Path(self.configuration["ledger"]["directory"]).absolute()
+
+    def record(self, interface: str) -> NodeRecord:
+        """Describe the node, once it has started."""
+        address = self.address(interface)
+        return NodeRecord(self.node_id, address, self.pid, self.directory, self.ledger)
 
     def log_tail(self) -> str:
         """Return the last lines of log and complaints."""

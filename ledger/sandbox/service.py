@@ -10,9 +10,14 @@ from typing import Any, Self
 
 from governance.defaults import file_paths
 from ledger.base.errors import UnavailableError
+from ledger.client.service import Service
 from ledger.client.session import Session
-from ledger.crypto.certificate import Certificate
-from ledger.sandbox.configuration import INTERFACE, merge, start_configuration
+from ledger.sandbox.configuration import (
+    INTERFACE,
+    join_configuration,
+    merge,
+    start_configuration,
+)
 from ledger.sandbox.directory import SandboxDirectory
 from ledger.sandbox.opening import Tell, open_service
 from ledger.sandbox.process import NodeProcess
@@ -35,6 +40,7 @@ class SandboxOptions:
         users: Number of users.
         constitution: Files of the constitution; None for the one we ship.
         node_options: Further options of ``quorate node``.
+        nodes: Number of nodes; the first creates the service, the others join it.
     """
 
     directory: Path
@@ -45,6 +51,7 @@ class SandboxOptions:
     users: int = 2
     constitution: Sequence[str] | None = None
     node_options: tuple[str, ...] = ()
+    nodes: int = 1
 
 
 class Sandbox:
@@ -87,55 +94,90 @@ class Sandbox:
         await self.stop()
 
     async def start(self) -> None:
-        """Start the node, open the service, and write ``sandbox.json``.
+        """Start the nodes, open the service, and write ``sandbox.json``.
 
         Raises:
-            UnavailableError: the node ended or did not get ready; with the end of its log.
+            UnavailableError: a node ended or did not get ready; with the end of its log.
             RefusedError: the service refused a step of the opening.
         """
         self._tell(f"keys for {len(self.files.members)} members, {len(self.files.users)} users")
-        node = self._start_node()
-        await node.wait_until_started()
-        self._tell(f"node 0 serves on https://{self.address} (pid {node.pid})")
-        await self._while_running(node, self._open_service())
-        certificate = Certificate.parse(node.output_file("node_certificate_file").read_bytes())
-        self.files.describe([node.record(certificate.public_key.id, INTERFACE)])
+        options = self._options
+        constitution = options.constitution or file_paths()
+        first = self._start_node(start_configuration(self.files, options.port, constitution))
+        await first.wait_until_started()
+        self._tell(f"node 0 serves on https://{self.address} (pid {first.pid})")
+        for _ in range(1, options.nodes):
+            await self.add_node()
+        await self._while_running(self._open_service())
+        self.describe()
         self._tell("the service is open")
+
+    async def add_node(self) -> NodeProcess:
+        """Start a node that joins, and wait until it takes part.
+
+        Before the service is open it is trusted at once; later members have to accept it, which
+        is for the caller to arrange.
+        """
+        number = len(self.nodes)
+        port = self._options.port + number if self._options.port else 0
+        node = self._start_node(join_configuration(self.files, number, port, self.address))
+        await node.wait_until_started()
+        await self._while_running(self._wait_until_part(node))
+        self._tell(f"node {number} joined, https://{node.address(INTERFACE)} (pid {node.pid})")
+        return node
+
+    def describe(self) -> None:
+        """Write ``sandbox.json`` for the nodes as they are."""
+        self.files.describe([node.record(INTERFACE) for node in self.nodes])
 
     async def _open_service(self) -> None:
         members = [member.identity for member in self.files.members]
         async with self.session() as session:
             await open_service(session, members, self.files.users, self._tell)
 
-    @staticmethod
-    async def _while_running(node: NodeProcess, work: Coroutine[None, None, None]) -> None:
-        """Do something that needs a node; end early, with its log, when the node ends."""
+    async def _wait_until_part(self, node: NodeProcess) -> None:
+        async with Session(node.address(INTERFACE), self.service_certificate) as session:
+            await Service(session).wait_until_part_of_network()
+
+    async def _while_running(self, work: Coroutine[None, None, None]) -> None:
+        """Do something that needs the nodes; end early, with its log, when one of them ends."""
         working = asyncio.ensure_future(work)
-        ended = asyncio.ensure_future(node.wait_until_ended())
+        ends = [asyncio.ensure_future(node.wait_until_ended()) for node in self.nodes]
         try:
-            await asyncio.wait({working, ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({working, *ends}, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
+                node = next(node for node in self.nodes if node.exit_code is not None)
                 raise UnavailableError(f"node ended with {node.exit_code}:\n{node.log_tail()}")
             working.result()
         finally:
-            for task in (working, ended):
+            for task in (working, *ends):
                 task.cancel()
-            await asyncio.gather(working, ended, return_exceptions=True)
+            await asyncio.gather(working, *ends, return_exceptions=True)
 
-    def _start_node(self) -> NodeProcess:
+    def _start_node(self, configuration: dict[str, Any]) -> NodeProcess:
         options = self._options
-        constitution = options.constitution or file_paths()
-        configuration = start_configuration(self.files, 0, options.port, constitution)
         if options.app is not None:
             configuration["app"] = options.app
         configuration = merge(configuration, options.overlay)
-        node = NodeProcess(self.files.node_directory(0), configuration, options.node_options)
+        directory = self.files.node_directory(len(self.nodes))
+        node = NodeProcess(directory, configuration, options.node_options)
         self.nodes.append(node)
         return node
 
+    async def wait_until_one_ends(self) -> NodeProcess:
+        """Wait until the first node ends, and return it."""
+        ends = {asyncio.ensure_future(node.wait_until_ended()): node for node in self.nodes}
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            return ends[done.pop()]
+        finally:
+            for task in ends:
+                task.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
+
     @property
     def address(self) -> str:
-        """``host:port`` of the primary."""
+        """``host:port`` of node 0."""
         return self.nodes[0].address(INTERFACE)
 
     @property
@@ -144,13 +186,13 @@ class Sandbox:
         return self.files.service_certificate_file.read_text()
 
     def session(self, user: int | None = None) -> Session:
-        """Return a session with the primary, as a user or as nobody."""
+        """Return a session with node 0, as a user or as nobody."""
         identity = None if user is None else self.files.users[user]
         return Session(self.address, self.service_certificate, identity)
 
     async def stop(self) -> None:
         """Stop every node in order, by force where that takes too long."""
-        for node in self.nodes:
-            if node.exit_code is None:
-                code = await node.stop()
-                self._tell(f"node with pid {node.pid} stopped with {code}")
+        running = [node for node in self.nodes if node.exit_code is None]
+        await asyncio.gather(*(node.stop() for node in running))
+        for node in running:
+            self._tell(f"node with pid {node.pid} stopped with {node.exit_code}")

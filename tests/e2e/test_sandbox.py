@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from ledger.audit.walk import audit
 from ledger.base.errors import LedgerError
 from ledger.cli import main
+from ledger.client.service import Service
 from ledger.client.session import Session
 from ledger.sandbox.configuration import merge, read_overlay
 from ledger.sandbox.service import Sandbox, SandboxOptions
@@ -102,7 +104,7 @@ def test_demo_runs_through(tmp_path: Path) -> None:
         "wrote a private record in transaction 2.",
         "both are committed: Committed",
         "verifies: signed by node",
-        "the ledger is sound",
+        "the ledger of node 0 is sound",
     ]
     positions = [done.stdout.index(step) for step in steps]
     assert positions == sorted(positions)
@@ -159,7 +161,7 @@ def test_a_node_that_ends_ends_the_sandbox(running: Running) -> None:
     described = running.wait_until_open()
     os.kill(described["nodes"][0]["pid"], signal.SIGKILL)
     assert running.process.wait(30) == 1
-    assert "the node ended by itself with -9" in running.out
+    assert "ended by itself with -9" in running.out
 
 
 def test_overlay_is_merged_and_mistakes_are_shown(tmp_path: Path) -> None:
@@ -205,6 +207,33 @@ def test_as_a_library_with_overlay(tmp_path: Path) -> None:
             first_line = json.loads(log.read_text().splitlines()[0])
             assert first_line["level"] == "info"
         assert sandbox.nodes[0].exit_code == 0
+
+    asyncio.run(scenario())
+
+
+def test_several_nodes_share_one_service(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        options = SandboxOptions(directory=tmp_path / "s", members=1, users=1, nodes=3)
+        async with Sandbox(options) as sandbox:
+            described = json.loads((tmp_path / "s" / "sandbox.json").read_text())
+            addresses = [node["address"] for node in described["nodes"]]
+            assert len(set(addresses)) == 3
+            async with sandbox.session(user=0) as session:
+                network = (await session.get("/node/network/nodes")).expect(200).json()
+                trusted = {n["node_id"] for n in network["nodes"] if n["status"] == "Trusted"}
+                assert trusted == {node["id"] for node in described["nodes"]}
+                for number, address in enumerate(addresses):
+                    record = {"id": number, "msg": f"by node {number}"}
+                    written = await session.request(
+                        "POST", "/log/private", json=record, address=address
+                    )
+                    await Service(session).wait_for_commit(written.expect(200).tx_id)
+                    read = await session.get(f"/log/private?id={number}")
+                    assert read.expect(200).json() == {"msg": record["msg"]}
+        for node in sandbox.nodes:
+            assert node.exit_code == 0
+            assert node.error_file.read_text() == ""
+            assert audit([node.ledger]).is_sound
 
     asyncio.run(scenario())
 
