@@ -69,6 +69,6 @@ class EntryApplier:
             ends_chunk = bool(entry.flags & FLAG_CHUNK_AFTER)
             replica.chunking.signed(entry.seqno, len(data), ends_chunk=ends_chunk)
         else:
-            replica.chunking.add(len(data))
+            replica.chunking.size += len(data)
         change = membership_change(changes, replica.store)
         return Applied(committable, change.configuration, change.retired_committed)

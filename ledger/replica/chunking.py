@@ -12,15 +12,17 @@ class Chunking:
 
     Attributes:
         size_max: Bytes that make the next signature end the chunk.
+        size: Bytes since the last chunk end; whoever appends an entry adds its size.
+        flags: Flags of the next entry; whoever uses them clears them.
     """
 
-    __slots__ = ("_ends", "_flags", "_requested", "_size", "size_max")
+    __slots__ = ("_ends", "_requested", "flags", "size", "size_max")
 
     def __init__(self, size_max: int) -> None:
         self.size_max = size_max
-        self._size = 0
+        self.size = 0
         self._requested = False
-        self._flags = 0
+        self.flags = 0
         self._ends: list[int] = []
 
     def request_end(self) -> None:
@@ -29,30 +31,21 @@ class Chunking:
 
     def begin_before_next(self) -> None:
         """Have the next entry start a new chunk (first entry of a recovered service)."""
-        self._flags = FLAG_CHUNK_BEFORE
-
-    def take_flags(self) -> int:
-        """Return the flags of the next entry that is no signature."""
-        flags, self._flags = self._flags, 0
-        return flags
-
-    def add(self, size: int) -> None:
-        """Count an entry of ``size`` bytes, header included."""
-        self._size += size
+        self.flags = FLAG_CHUNK_BEFORE
 
     def ends_at(self, seqno: int) -> bool:
         """Say whether the signature at ``seqno`` ends the chunk."""
         del seqno
-        return self._requested or self._size >= self.size_max
+        return self._requested or self.size >= self.size_max
 
     def signed(self, seqno: int, size: int, *, ends_chunk: bool) -> None:
         """Count a signature of ``size`` bytes."""
         if ends_chunk:
             self._ends.append(seqno)
             self._requested = False
-            self._size = 0
+            self.size = 0
         else:
-            self._size += size
+            self.size += size
 
     def rollback(self, seqno: int) -> None:
         """Forget chunk ends above ``seqno``; one that is undone is asked for again."""

@@ -16,6 +16,7 @@ from ledger.consensus.ready import (
     Rollback,
     Truncate,
 )
+from ledger.consensus.types import Entry
 from ledger.replica.effects import (
     Effect,
     LedgerCommitted,
@@ -52,21 +53,22 @@ class Outputs:
     def take(self) -> None:
         """Apply what consensus decided since the last call."""
         ready = self._replica.raft.ready()
-        entries: list[Append] = []
-        # A roll-back that is followed by new entries was already applied with the first of them.
-        last_append = max(
-            (i for i, effect in enumerate(ready.effects) if type(effect) is Append), default=-1
-        )
-        for index, effect in enumerate(ready.effects):
+        effects = ready.effects
+        if not effects and not ready.messages:
+            return
+        entries: list[Entry] = []
+        for index, effect in enumerate(effects):
             if isinstance(effect, Append):
-                entries.append(effect)
+                entries.append(effect.entry)
                 continue
-            self._write(entries)
+            if entries:
+                self._write(entries)
             match effect:
                 case Commit(seqno=seqno):
                     self._effects.append(LedgerCommitted(self._replica.commit_advanced(seqno)))
                 case Rollback(seqno=seqno):
-                    if index > last_append:
+                    # One that new entries follow was already applied with the first of them.
+                    if not any(isinstance(later, Append) for later in effects[index:]):
                         self._replica.roll_back(seqno)
                 case Truncate(seqno=seqno):
                     self._effects.append(TruncateLedger(seqno))
@@ -80,15 +82,14 @@ class Outputs:
                     self._effects.append(RetirementCleanup())
                 case InitialiseView():
                     pass
-        self._write(entries)
+        if entries:
+            self._write(entries)
         for to, message in ready.messages:
             self._effects.append(SendMessage(to, message))
 
-    def _write(self, entries: list[Append]) -> None:
-        if not entries:
-            return
-        first, last = entries[0].entry.seqno, entries[-1].entry.seqno
-        data = b"".join([append.entry.data for append in entries])
+    def _write(self, entries: list[Entry]) -> None:
+        first, last = entries[0].seqno, entries[-1].seqno
+        data = b"".join([entry.data for entry in entries])
         sync = self._replica.signatures.any_in(first, last)
         self._effects.append(WriteEntries(first, last, data, sync))
         entries.clear()

@@ -30,9 +30,9 @@ from ledger.replica.cadence import SigningCadence
 from ledger.replica.chunking import Chunking
 from ledger.replica.effects import Effect, SignRoot
 from ledger.replica.identity import RootSignatures, signature_changes
-from ledger.replica.membership import NO_CHANGE, membership_change
+from ledger.replica.membership import membership_change
 from ledger.replica.outputs import Outputs
-from ledger.replica.sealers import Sealers
+from ledger.replica.sealers import SECRET_TABLES, Sealers
 from ledger.replica.settings import ReplicaSettings
 from ledger.replica.signatures import SignatureIndex
 from ledger.replica.waiters import CommitWaiters, Decided, Status
@@ -41,7 +41,8 @@ from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES, NODES_INFO
 BATCH_ENTRIES = 256
 """Entries that are given to consensus, and so to the disk, without waiting for a signature."""
 
-_NODES = NODES_INFO.name
+_SPECIAL = frozenset({NODES_INFO.name, *SECRET_TABLES})
+"""Tables whose changes mean something to the replica itself."""
 _FINAL = frozenset({"Committed", "Invalid"})
 
 
@@ -127,19 +128,28 @@ class Replica:
 
     def _append(self, seqno: int, changes: Changes, claims_digest: bytes | None) -> TxId:
         view = self.view
-        sealer = self.sealers.latest
-        entry, leaf = sealer.seal(view, seqno, self.chunking.take_flags(), changes, claims_digest)
-        self.sealers.applied(seqno, changes)
-        change = NO_CHANGE if _NODES not in changes else membership_change(changes, self.store)
-        proposed = Proposed(seqno, entry, False, change.configuration, change.retired_committed)
+        chunking = self.chunking
+        entry, leaf = self.sealers.latest.seal(view, seqno, chunking.flags, changes, claims_digest)
+        if chunking.flags:
+            chunking.flags = 0
+        if _SPECIAL.isdisjoint(changes):
+            proposed = Proposed(seqno, entry)
+        else:
+            proposed = self._special(seqno, entry, changes)
         if self._signing is None:
             self.tree.append(leaf)
             self._batch.append(proposed)
         else:
             self._held.append((proposed, leaf))
         self._unsigned += 1
-        self.chunking.add(len(entry))
+        chunking.size += len(entry)
         return TxId(view, seqno)
+
+    def _special(self, seqno: int, entry: bytes, changes: Changes) -> Proposed:
+        """Take in what a transaction says of nodes and ledger secrets."""
+        self.sealers.applied(seqno, changes)
+        change = membership_change(changes, self.store)
+        return Proposed(seqno, entry, False, change.configuration, change.retired_committed)
 
     # -- status ------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ OpenBroadcast = Callable[[bytes, int], list[LedgerSecret]]
 
 _BROADCAST = ENCRYPTED_LEDGER_SECRETS.name
 _HISTORICAL = HISTORICAL_LEDGER_SECRET.name
+SECRET_TABLES = (_BROADCAST, _HISTORICAL)
+"""Tables that ``Sealers.applied`` looks at."""
 
 
 class Sealers:

@@ -18,7 +18,7 @@ from ledger.tables.internal import ENCRYPTED_LEDGER_SECRETS
 
 def test_a_chunk_ends_at_the_first_signature_after_its_size() -> None:
     chunking = Chunking(100)
-    chunking.add(99)
+    chunking.size += 99
     assert not chunking.ends_at(5)
     chunking.signed(5, 1, ends_chunk=False)
     assert chunking.ends_at(6)
@@ -44,12 +44,11 @@ def test_a_committed_end_is_never_asked_for_again() -> None:
     assert not chunking.ends_at(6)
 
 
-def test_the_flag_before_goes_on_one_entry() -> None:
+def test_the_flag_before_goes_on_the_next_entry() -> None:
     chunking = Chunking(1)
-    assert chunking.take_flags() == 0
+    assert chunking.flags == 0
     chunking.begin_before_next()
-    assert chunking.take_flags() == FLAG_CHUNK_BEFORE
-    assert chunking.take_flags() == 0
+    assert chunking.flags == FLAG_CHUNK_BEFORE
 
 
 def test_signature_index_finds_what_covers_a_transaction() -> None:
