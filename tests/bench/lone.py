@@ -19,11 +19,21 @@ _COMMIT_SECONDS_MAX = 10.0
 
 
 class Caller:
-    """One connection that sends one request and waits for its answer."""
+    """One connection that sends one request and waits for its answer.
 
-    def __init__(self, address: str, context: ssl.SSLContext) -> None:
+    Args:
+        address: ``host:port``.
+        context: From ``client_context``.
+        patience_s: Longest wait for bytes, ``SILENCE_MAX_S`` when None.
+    """
+
+    def __init__(
+        self, address: str, context: ssl.SSLContext, patience_s: float | None = None
+    ) -> None:
         self.address = address
         self._socket = connect(address, context)
+        if patience_s is not None:
+            self._socket.settimeout(patience_s)
 
     def close(self) -> None:
         """Close the connection."""

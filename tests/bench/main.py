@@ -5,11 +5,14 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.bench import bench_consensus, bench_store, micro, one_node, report
+from tests.bench import bench_consensus, bench_store, micro, one_node, report, three_nodes
 from tests.bench.service import Service, sandbox
 from tests.bench.timing import Figure
 
+_KILLS = 20
 _QUICK_KEYS = 100_000
+_QUICK_KILLS = 3
+_QUICK_SECONDS = 1.0
 _QUIET_LOAD = 0.5
 
 
@@ -77,15 +80,22 @@ def _sections(options: argparse.Namespace) -> Iterable[tuple[str, list[Figure]]]
         return
     if options.dir is not None:
         yield from _service(Service.read(options.dir), options)
-    else:
-        with sandbox(options.nodes, options.overlay) as service:
-            yield from _service(service, options)
+        return
+    with sandbox(options.nodes, options.overlay) as service:
+        yield from _service(service, options)
+    if options.nodes == three_nodes.NODES:
+        yield "loss of the primary", three_nodes.outages(_QUICK_KILLS if options.quick else _KILLS)
 
 
 def _service(service: Service, options: argparse.Namespace) -> Iterable[tuple[str, list[Figure]]]:
+    seconds = _QUICK_SECONDS if options.quick else options.seconds
+    if len(service.nodes) == three_nodes.NODES:
+        yield "a lone write, three nodes", three_nodes.lone_write(service)
+        yield from three_nodes.throughput(service, seconds)
+        return
     yield "memory and ledger", one_node.memory(service)
     yield "a lone write", one_node.lone_write(service)
-    yield from one_node.throughput(service, 1.0 if options.quick else options.seconds)
+    yield from one_node.throughput(service, seconds)
 
 
 def _say(lines: Iterable[str]) -> None:

@@ -121,6 +121,7 @@ def sandbox(nodes: int, overlay: Path | None = None) -> Iterator[Service]:
     place = Path(tempfile.mkdtemp(prefix="quorate-bench-"))
     directory = place / "sandbox"
     command = [sys.executable, "-m", "ledger.cli.main", "sandbox", "--dir", str(directory)]
+    command += ["--port", "0"]
     command += ["--nodes", str(nodes)] if nodes > 1 else []
     command += ["--overlay", str(overlay.absolute())] if overlay is not None else []
     with (place / "sandbox.log").open("wb") as log:
