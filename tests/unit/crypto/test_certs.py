@@ -243,6 +243,8 @@ def test_serials_come_from_injected_entropy() -> None:
     key = SigningKey.generate(Curve.P256, deterministic=True)
     made = [self_signed_service(key, "CN=s", 1, NOW, entropy=ZeroEntropy()).der for _ in range(2)]
     assert made[0] == made[1]
+    requests = [certificate_request(key, "CN=n", SANS).pem for _ in range(2)]
+    assert requests[0] == requests[1]
     serials = {
         self_signed_service(key, "CN=s", 1, NOW).library_certificate.serial_number for _ in range(4)
     }

@@ -1,13 +1,14 @@
 """Keys: round trips, both kinds of signature, refusals."""
 
 import hashlib
+from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from ledger.base.errors import FormatError, MisuseError, VerificationError
-from ledger.crypto.keys import Curve, PublicKey, SigningKey, twin_signature
+from ledger.crypto.keys import PEM_SIZE_MAX, Curve, PublicKey, SigningKey, twin_signature
 
 DIGEST = hashlib.sha256(b"root").digest()
 CURVES = list(Curve)
@@ -156,10 +157,49 @@ def test_twin_signature_verifies_too(key: SigningKey) -> None:
     assert twin_signature(twin, key.curve) == signature
 
 
-@pytest.mark.parametrize("signature", [b"", bytes(63), bytes(64), bytes(65), b"\xff" * 64])
-def test_no_signature_has_no_twin(signature: bytes) -> None:
-    with pytest.raises(FormatError):
+@pytest.mark.parametrize(
+    ("signature", "reason"),
+    [
+        (b"", "0 bytes, want 64"),
+        (bytes(63), "63 bytes"),
+        (bytes(32) + b"\1" * 33, "65 bytes"),
+        (bytes(64), "below the order"),
+        (b"\xff" * 64, "below the order"),
+    ],
+)
+def test_no_signature_has_no_twin(signature: bytes, reason: str) -> None:
+    with pytest.raises(FormatError, match=reason):
         twin_signature(signature, Curve.P256)
+
+
+def test_raw_signature_has_one_length() -> None:
+    """A signature whose s begins with a zero byte does not verify without that byte."""
+    key = SigningKey.generate(Curve.P256)
+    signatures = ((number, key.sign_raw(b"%d" % number)) for number in range(100_000))
+    number, signature = next(pair for pair in signatures if pair[1][32] == 0)
+    key.public.verify_raw(signature, b"%d" % number)
+    with pytest.raises(VerificationError, match="63 bytes"):
+        key.public.verify_raw(signature[:32] + signature[33:], b"%d" % number)
+
+
+def test_pem_bounds() -> None:
+    key = SigningKey.generate(Curve.P256)
+    readers: list[tuple[str, Callable[[str], object]]] = [
+        (key.to_pem(), SigningKey.from_pem),
+        (key.public.pem, PublicKey.from_pem),
+    ]
+    for text, parse in readers:
+        parse(text.ljust(PEM_SIZE_MAX, "\n"))
+        with pytest.raises(FormatError, match="at most"):
+            parse(text.ljust(PEM_SIZE_MAX + 1, "\n"))
+        with pytest.raises(FormatError, match="ASCII"):
+            parse(text + "\u2603")
+    with pytest.raises(FormatError, match="at most"):
+        PublicKey.from_der(bytes(PEM_SIZE_MAX + 1))
+    with pytest.raises(FormatError, match="no DER"):
+        PublicKey.from_der(bytes(PEM_SIZE_MAX))
+    with pytest.raises(FormatError, match="no PEM"):
+        PublicKey.from_pem("nothing")
 
 
 def _private_pem(
