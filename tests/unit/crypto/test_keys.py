@@ -12,6 +12,7 @@ from ledger.crypto.keys import PEM_SIZE_MAX, Curve, PublicKey, SigningKey, twin_
 
 DIGEST = hashlib.sha256(b"root").digest()
 CURVES = list(Curve)
+Reader = Callable[[str], object]
 
 
 class CountingEntropy:
@@ -184,7 +185,7 @@ def test_raw_signature_has_one_length() -> None:
 
 def test_pem_bounds() -> None:
     key = SigningKey.generate(Curve.P256)
-    readers: list[tuple[str, Callable[[str], object]]] = [
+    readers: list[tuple[str, Reader]] = [
         (key.to_pem(), SigningKey.from_pem),
         (key.public.pem, PublicKey.from_pem),
     ]
