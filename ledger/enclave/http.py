@@ -45,14 +45,17 @@ class RequestParser:
     """
 
     __slots__ = (
-        "_body", "_body_size", "_body_wire_size", "_count", "_fragment", "_head_size", "_headers",
-        "_in_body", "_limits", "_parser", "_partial_line", "_path", "_query", "_reason",
-        "_session", "_target", "body_size_total", "final", "keep_alive_asked", "refusal",
-        "requests", "wants_continue",
+        "_body", "_body_size", "_body_size_max", "_body_wire_size", "_count", "_count_max",
+        "_fragment", "_head_size", "_head_size_max", "_headers", "_in_body", "_parser",
+        "_partial_line", "_path", "_query", "_reason", "_session", "_size_max", "_target",
+        "body_size_total", "final", "keep_alive_asked", "refusal", "requests", "wants_continue",
     )  # fmt: skip
 
     def __init__(self, limits: SessionLimits, session: Session) -> None:
-        self._limits = limits
+        self._size_max = limits.max_header_size
+        self._count_max = limits.max_headers_count
+        self._head_size_max = HEAD_LINES_SIZE_MAX + 2 * limits.max_header_size
+        self._body_size_max = limits.max_body_size
         self._session: Session | None = session
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self._partial_line = 0
@@ -65,11 +68,6 @@ class RequestParser:
         self.keep_alive_asked = False
         self.body_size_total = 0
         self.on_message_begin()
-
-    @property
-    def in_request(self) -> bool:
-        """Whether a request has begun and is not complete."""
-        return self._in_body or self._head_size > 0 or self._partial_line > 0
 
     def feed(self, data: bytes) -> None:
         """Parse; requests and the refusal are attributes then."""
@@ -90,7 +88,7 @@ class RequestParser:
                 return
         if self._in_body:
             self._bound_overhead(len(data))
-        else:
+        elif self._head_size:
             self._bound_partial_line(rest)
 
     def release(self) -> None:
@@ -102,10 +100,9 @@ class RequestParser:
 
     def refusal_response(self) -> Response:
         """Return the answer to a refused request."""
-        limits = self._limits
         match self.refusal:
             case Refusal.BODY_TOO_LARGE:
-                text = f"HTTP request body is too large (max size allowed: {limits.max_body_size})"
+                text = f"HTTP request body is too large (max size allowed: {self._body_size_max})"
                 return error(413, Code.REQUEST_BODY_TOO_LARGE, text)
             case Refusal.HEADER_TOO_LARGE:
                 return error(431, Code.REQUEST_HEADER_TOO_LARGE, self._reason)
@@ -135,20 +132,20 @@ class RequestParser:
     def on_url(self, part: bytes) -> None:
         """A part of the target, maybe all of it."""
         self._target += part
-        self._grow_head(len(part))
+        self._head_size += len(part)
+        if self._head_size > self._head_size_max:
+            self._refuse_headers(0)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header line, or a trailer, which is dropped."""
-        limits = self._limits
+        name_size, value_size, size_max = len(name), len(value), self._size_max
         self._count += 1
-        if self._count > limits.max_headers_count:
-            self._refuse_header(
-                f"Too many headers (max number allowed: {limits.max_headers_count})"
-            )
-        size_max = limits.max_header_size
-        if len(name) > size_max or len(value) > size_max:
-            self._refuse_header(f"A header is too large (max size allowed: {size_max})")
-        self._grow_head(len(name) + len(value) + 4)
+        self._head_size += name_size + value_size + 4
+        if (
+            name_size > size_max or value_size > size_max
+            or self._count > self._count_max or self._head_size > self._head_size_max
+        ):  # fmt: skip
+            self._refuse_headers(max(name_size, value_size))
         if self._in_body:
             return
         name = name.lower()
@@ -174,7 +171,7 @@ class RequestParser:
         if coding is not None and coding.lower() != b"chunked":
             self._refuse("transfer-encoding other than chunked")
         length = int(headers.get(b"content-length", b"0"))
-        if length > self._limits.max_body_size:
+        if length > self._body_size_max:
             self._refuse_body()
         has_body = length > 0 or coding is not None
         if parser.should_upgrade() and (has_body or parser.get_method() == b"CONNECT"):
@@ -187,7 +184,7 @@ class RequestParser:
         """A part of the body, maybe all of it."""
         self._body_size += len(part)
         self.body_size_total += len(part)
-        if self._body_size > self._limits.max_body_size:
+        if self._body_size > self._body_size_max:
             self._refuse_body()
         self.wants_continue = False
         if isinstance(self._body, list):
@@ -262,7 +259,7 @@ class RequestParser:
         line = len(data) - cut - 1
         self._partial_line = self._partial_line + line if cut < 0 else line
         if self._head_size + self._partial_line > self._head_size_max:
-            self._note(Refusal.HEADER_TOO_LARGE, self._head_text)
+            self._note(Refusal.HEADER_TOO_LARGE, self._head_text())
 
     def _bound_overhead(self, size: int) -> None:
         """Bound chunk extensions and trailers: a body of tiny chunks needs 5 bytes for each byte.
@@ -275,18 +272,19 @@ class RequestParser:
             return
         self._body_wire_size += size
         if self._body_wire_size > self._head_size_max + 8 * self._body_size:
-            self._note(Refusal.HEADER_TOO_LARGE, self._head_text)
+            self._note(Refusal.HEADER_TOO_LARGE, self._head_text())
 
-    def _grow_head(self, size: int) -> None:
-        self._head_size += size
-        if self._head_size > self._head_size_max:
-            self._refuse_header(self._head_text)
+    def _refuse_headers(self, size: int) -> NoReturn:
+        """Refuse a head of which one bound is exceeded; ``size`` is that of the last header."""
+        if size > self._size_max:
+            reason = f"A header is too large (max size allowed: {self._size_max})"
+        elif self._count > self._count_max:
+            reason = f"Too many headers (max number allowed: {self._count_max})"
+        else:
+            reason = self._head_text()
+        self._note(Refusal.HEADER_TOO_LARGE, reason)
+        raise _RefusedError
 
-    @property
-    def _head_size_max(self) -> int:
-        return HEAD_LINES_SIZE_MAX + 2 * self._limits.max_header_size
-
-    @property
     def _head_text(self) -> str:
         return f"Request line and headers are too large (max size allowed: {self._head_size_max})"
 
@@ -298,10 +296,6 @@ class RequestParser:
 
     def _refuse(self, reason: str) -> NoReturn:
         self._note(Refusal.PARSING, reason)
-        raise _RefusedError
-
-    def _refuse_header(self, reason: str) -> NoReturn:
-        self._note(Refusal.HEADER_TOO_LARGE, reason)
         raise _RefusedError
 
     def _refuse_body(self) -> NoReturn:

@@ -169,7 +169,8 @@ TOKENS = [
     b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b"\r\n ", b"\r\n\r\n",
     b"content-length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"connection: close\r\n",
     b"connection: upgrade\r\n", b"upgrade: h2c\r\n", b"HTTP/1.1", b"HTTP/1.0", b"0\r\n\r\n",
-    b"ffffffffffffffff", b"host: x\r\n", b"GET / HTTP/1.1\r\n\r\n", b";", b",", b"x" * 70, b"\xff", b"-", b"+1",
+    b"ffffffffffffffff", b"host: x\r\n", b"GET / HTTP/1.1\r\n\r\n", b";", b",",
+    b"x" * 70, b"\xff", b"-", b"+1",
 ]  # fmt: skip
 
 
