@@ -77,7 +77,8 @@ def _row(figure: Figure) -> tuple[str, str, str, str, str]:
     if figure.bar is not None:
         sign = "<=" if figure.at_most else ">="
         verdict = "reached" if figure.reached else "MISSED"
-        bar = f"bar {sign} {_number(figure.bar)}: {verdict} (x{figure.value / figure.bar:.2f})"
+        ratio = f" (x{figure.value / figure.bar:.2f})" if figure.bar else ""
+        bar = f"bar {sign} {_number(figure.bar)}: {verdict}{ratio}"
     if figure.goal is not None:
         goal = f"goal {_number(figure.goal)}"
     return figure.name, f"{_number(figure.value)} {figure.unit}", bar, goal, figure.reference
