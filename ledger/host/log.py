@@ -10,6 +10,7 @@ all values strings. A message never breaks its line: control characters are esca
 
 import enum
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from typing import TextIO
 from ledger.base.errors import FormatError
 
 _TEXT_SIZE_MAX = 16_000
+_STANDARD_OUTPUT = 1
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160), 0x2028, 0x2029)}
 _CONTROL[ord("\n")] = "\\n"
 _CONTROL[ord("\t")] = "\\t"
@@ -52,8 +54,9 @@ class Logger:
     Args:
         level: Least severity written.
         json_lines: JSON instead of text.
-        stream: Where to; standard output by default. A reader that went away is ignored: the
-            node does not stop because nobody looks.
+        stream: Where to; standard output by default, without a buffer, so that nothing is left
+            to be written when the process ends. A reader that went away and a full disk are
+            ignored: the node does not stop because nobody can look.
         unix_seconds: Wall clock.
     """
 
@@ -67,7 +70,7 @@ class Logger:
     ) -> None:
         self.level = level
         self._format = _json_line if json_lines else _text_line
-        self._stream = stream if stream is not None else sys.stdout
+        self._emit = _to_standard_output if stream is None else stream.write
         self._unix_seconds = unix_seconds
 
     def write(
@@ -86,9 +89,8 @@ class Logger:
         stamp = _timestamp(self._unix_seconds())
         text = self._format(stamp, thread, level.name.lower(), tag, file, line, message)
         try:
-            self._stream.write(text)
-            self._stream.flush()
-        except (BrokenPipeError, ValueError):
+            self._emit(text)
+        except (OSError, ValueError):
             return
 
     def info(self, message: str) -> None:
@@ -107,6 +109,12 @@ class Logger:
         frame = sys._getframe(2)  # noqa: SLF001  (documented, and what logging does)
         file = "/".join(frame.f_code.co_filename.split("/")[-3:])
         self.write(level, message, file=file, line=frame.f_lineno)
+
+
+def _to_standard_output(text: str) -> None:
+    data = memoryview(text.encode())
+    while data:
+        data = data[os.write(_STANDARD_OUTPUT, data) :]
 
 
 def _timestamp(unix_seconds: float) -> str:

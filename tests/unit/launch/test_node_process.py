@@ -371,6 +371,15 @@ def test_application_must_exist(node: Node) -> None:
     assert "no_such_package_here" in node.last_line()
 
 
+def test_a_full_disk_under_the_log_does_not_stop_the_node(node: Node) -> None:
+    (node.directory / "out").symlink_to("/dev/full")
+    node.start("orderly", configuration())
+    wait_until("the node started", (node.directory / "service_cert.pem").exists)
+    node.signal(signal.SIGTERM)
+    assert node.exit_code() == 0
+    assert node.err == ""
+
+
 def test_log_level_hides_lines(node: Node) -> None:
     node.start("orderly", configuration(), "--log-level", "FAIL")
     wait_until("the node started", (node.directory / "service_cert.pem").exists)
