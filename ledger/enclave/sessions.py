@@ -83,7 +83,7 @@ class HttpSession:
     """
 
     __slots__ = (
-        "_answers", "_certificate", "_certificate_known", "_close_asked", "_dispatcher",
+        "_answers", "_close_asked", "_dispatcher",
         "_final_request", "_idle_ms", "_input_ended", "_metrics", "_no_more", "_over_soft_cap",
         "_parser", "_progress", "_seen_body", "_tls", "_unparsed", "_unparsed_at", "_wire",
         "_writable", "attention", "backlog", "forwarded", "interface", "pinned_view", "reading",
@@ -114,8 +114,6 @@ class HttpSession:
         self._over_soft_cap = over_soft_cap
         self._parser = RequestParser(metrics.limits, self)
         self._answers = AnswerQueue()
-        self._certificate: bytes | None = None
-        self._certificate_known = False
         self._unparsed = b""
         self._unparsed_at = 0
         self._final_request: Request | None = None
@@ -132,11 +130,7 @@ class HttpSession:
 
     def peer_certificate(self) -> bytes | None:
         """Return the DER of the client's certificate, or None when it sent none."""
-        if not self._certificate_known:
-            # It cannot change any more: there is no renegotiation.
-            self._certificate = self._tls.peer_certificate()
-            self._certificate_known = self._tls.established
-        return self._certificate
+        return self._tls.peer_certificate()
 
     def complete(self, request: Request, response: Response) -> None:
         """Send the late answer of a request whose handling returned None."""
@@ -356,5 +350,7 @@ class HttpSession:
             self.backlog = False
             self.attention = True
             self._idle_ms = 0.0
+        # Requests refer to the session: what is over should need no garbage collector.
+        self._final_request = None
         self._take_no_more()
         self._answers.clear()

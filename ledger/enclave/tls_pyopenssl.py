@@ -11,6 +11,7 @@ from OpenSSL import SSL, crypto
 from ledger.base.errors import FormatError
 from ledger.enclave.tls_types import ClientContext, Expiry, Identity, ServerContext
 
+_DER = crypto.FILETYPE_ASN1
 _READ_SIZE = 64 * 1024
 _NO_CHECK_TIME = 0x200000
 """``X509_V_FLAG_NO_CHECK_TIME`` of openssl/x509_vfy.h, which pyOpenSSL does not name."""
@@ -135,10 +136,14 @@ def _select_http(
     return b"http/1.1" if b"http/1.1" in offered else SSL.NO_OVERLAPPING_PROTOCOLS
 
 
+def _der(certificate: crypto.X509 | None) -> bytes | None:
+    return None if certificate is None else crypto.dump_certificate(_DER, certificate)
+
+
 class PyOpenSslSession:
     """One end of a connection. See ``TlsSession`` for the contract."""
 
-    __slots__ = ("_engine", "ended", "established", "failure")
+    __slots__ = ("_certificate", "_engine", "ended", "established", "failure")
 
     def __init__(self, context: SSL.Context, *, server_side: bool) -> None:
         self._engine = SSL.Connection(context, None)
@@ -146,6 +151,7 @@ class PyOpenSslSession:
             self._engine.set_accept_state()
         else:
             self._engine.set_connect_state()
+        self._certificate: bytes | None = None
         self.established = False
         self.ended = False
         self.failure: str | None = None
@@ -162,6 +168,7 @@ class PyOpenSslSession:
             if not self.established:
                 self._engine.do_handshake()
                 self.established = True
+                self._certificate = _der(self._engine.get_peer_certificate())
             while True:
                 parts.append(self._engine.recv(_READ_SIZE))
         except SSL.WantReadError:
@@ -176,7 +183,10 @@ class PyOpenSslSession:
         """See ``TlsSession``."""
         assert self.established, "nothing is sent before the handshake is done"
         if self.failure is None and plaintext:
-            self._engine.sendall(plaintext)
+            try:
+                self._engine.sendall(plaintext)
+            except SSL.Error as error:
+                self._fail(error)
 
     def close(self) -> None:
         """See ``TlsSession``."""
@@ -198,10 +208,7 @@ class PyOpenSslSession:
 
     def peer_certificate(self) -> bytes | None:
         """See ``TlsSession``."""
-        certificate = self._engine.get_peer_certificate() if self.established else None
-        if certificate is None:
-            return None
-        return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+        return self._certificate
 
     def _fail(self, error: SSL.Error) -> None:
         reasons = error.args[0] if error.args else None

@@ -100,12 +100,15 @@ def _trust(context: ssl.SSLContext, ca_pem: bytes, expiry: Expiry) -> None:
 class StdlibSession:
     """One end of a connection. See ``TlsSession`` for the contract."""
 
-    __slots__ = ("_engine", "_incoming", "_outgoing", "ended", "established", "failure")
+    __slots__ = (
+        "_certificate", "_engine", "_incoming", "_outgoing", "ended", "established", "failure",
+    )  # fmt: skip
 
     def __init__(self, context: ssl.SSLContext, *, server_side: bool) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._engine = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side)
+        self._certificate: bytes | None = None
         self.established = False
         self.ended = False
         self.failure: str | None = None
@@ -120,6 +123,8 @@ class StdlibSession:
             if not self.established:
                 self._engine.do_handshake()
                 self.established = True
+                # Kept, because the library does not tell it any more once a record was bad.
+                self._certificate = self._engine.getpeercert(binary_form=True)
                 if not incoming.pending:
                     return b""
             plaintext = self._engine.read(RECORD_SIZE_MAX)
@@ -154,8 +159,11 @@ class StdlibSession:
     def send(self, plaintext: bytes) -> None:
         """See ``TlsSession``."""
         assert self.established, "nothing is sent before the handshake is done"
-        if self.failure is None:
-            self._engine.write(plaintext)
+        if self.failure is None and plaintext:
+            try:
+                self._engine.write(plaintext)
+            except ssl.SSLError as error:
+                self._fail(error)
 
     def close(self) -> None:
         """See ``TlsSession``."""
@@ -174,7 +182,7 @@ class StdlibSession:
 
     def peer_certificate(self) -> bytes | None:
         """See ``TlsSession``."""
-        return self._engine.getpeercert(binary_form=True) if self.established else None
+        return self._certificate
 
     def _fail(self, error: ssl.SSLError) -> None:
         self.failure = error.reason or str(error)

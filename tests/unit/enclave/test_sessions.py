@@ -1,11 +1,13 @@
 """One connection at a time, driven by hand: order, bounds, ends, patience."""
 
+import gc
 from dataclasses import replace
 
 import pytest
 
 from ledger.enclave.answers import OWED_MAX
 from ledger.enclave.http_response import CONTINUE
+from ledger.enclave.plain_session import PlainSession
 from ledger.enclave.session_limits import (
     HANDSHAKE_TIME_MAX_MS,
     LINGER_TIME_MAX_MS,
@@ -21,6 +23,7 @@ from ledger.enclave.sessions import (
     State,
 )
 from ledger.enclave.tls_types import Expiry, TlsBackend, TlsSession
+from ledger.endpoints.request import Request
 from ledger.endpoints.response import Response
 from tests.unit.enclave.edge_support import (
     BACKEND_IDS,
@@ -351,6 +354,41 @@ def test_half_close_behind_a_backlog_still_gets_everything() -> None:
     assert plain.state() is State.OVER
 
 
+class Forgetful:
+    """A dispatcher that keeps nothing."""
+
+    def handle(self, request: Request) -> Response | None:
+        return None if request.path == "/late" else Response(200)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        get("/1"),
+        get("/1")[:-1],
+        get("/1") + get("/2", "connection: close"),
+        get("/late") + get("/2"),
+        get("/late", "connection: close"),
+        b"\x01",
+        get("/") * 3000,
+        post("/", b"x" * 1000)[:-1],
+    ],
+)
+def test_session_that_is_lost_needs_no_garbage_collector(data: bytes) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        metrics = InterfaceMetrics(SessionLimits())
+        session = HttpSession("rpc", PlainSession(), Forgetful(), metrics, CountingWire())
+        session.receive(data)
+        session.lost()
+        count = sum(isinstance(one, HttpSession) for one in gc.get_objects())
+        del session
+        assert sum(isinstance(one, HttpSession) for one in gc.get_objects()) == count - 1
+    finally:
+        gc.enable()
+
+
 # -- patience --------------------------------------------------------------------------
 
 
@@ -519,6 +557,23 @@ def test_broken_record_ends_the_session_with_an_alert(backend: TlsBackend) -> No
     assert end.state() is State.OVER
     assert end.client.failure is not None
     assert end.script.seen == []
+
+
+@backends
+def test_request_before_a_broken_record_is_handled_as_its_sender(backend: TlsBackend) -> None:
+    # What came before the damage is whole; asking for the certificate then must not fail.
+    end = Encrypted(backend)
+    end.connect()
+    seen: list[bytes | None] = []
+    end.script.before = lambda request: seen.append(request.session.peer_certificate())
+    end.client.send(get("/1"))
+    good = end.client.output()
+    end.client.send(get("/2"))
+    bad = bytearray(end.client.output())
+    bad[-1] ^= 1
+    end.session.receive(good + bytes(bad))
+    assert seen == [der_of(caller_identity("alice"))]
+    assert end.state() is State.OVER
 
 
 @backends
