@@ -16,6 +16,7 @@ from ledger.boundary.to_host import Log, Stopping
 from ledger.enclave.link import Link
 from ledger.enclave.platforms import die_with_parent
 from ledger.enclave.system import SystemClock, SystemEntropy
+from ledger.launch.membership import refuse_kept_ledger
 from ledger.launch.node import Node, Sockets
 
 EXIT_FAILED = 1
@@ -52,6 +53,7 @@ class Enclave:
         if not isinstance(message, Configure):
             raise FormatError(f"got {type(message).__name__} from the host, want Configure first")
         try:
+            refuse_kept_ledger(message)
             self._node = Node(
                 self._link, message.settings, self._sockets, SystemClock(), SystemEntropy()
             )

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from ledger.base.errors import FormatError
+from ledger.base.errors import FormatError, MisuseError
 from ledger.boundary.settings import InterfaceSettings, MemberSettings, Settings, StartSettings
+from ledger.boundary.to_enclave import Configure
 from ledger.codec import canonical
 from ledger.crypto.certificate import Certificate
 from ledger.crypto.hashing import sha256
@@ -61,6 +62,19 @@ def start_service(
     tx_id = replica.commit(tx, None)
     assert tx_id is not None, "nothing can conflict with the first transaction"
     return service
+
+
+def refuse_kept_ledger(configure: Configure) -> None:
+    """Refuse a ledger directory that holds entries already: nothing here reads them back yet.
+
+    Raises:
+        MisuseError: the host found entries.
+    """
+    if configure.ledger_last_seqno:
+        raise MisuseError(
+            f"got a ledger directory with entries up to {configure.ledger_last_seqno}, want an "
+            "empty one: a node catches up from the other nodes"
+        )
 
 
 def own_record(settings: Settings, keys: Keys, platform: Platform) -> NodeInfo:
