@@ -1,10 +1,12 @@
 """A response as the bytes of HTTP/1.1.
 
-``content-length`` is always sent and always ours; names are lower case. HEAD, 204 and 304 carry
+Names are lower case. How the answer is framed and whether the connection stays is ours to say:
+``content-length`` is always sent, and what a handler says about either is left out. HEAD, 204 and 304 carry
 no body (RFC 9110, section 6.4.1): HEAD and 304 keep the length of what they leave out, 204 says
 0 as CCF does. A header that would break the framing never leaves: the answer becomes a bare 500.
 """
 
+import re
 from http import HTTPStatus
 
 from ledger.endpoints.errors import Code, error
@@ -16,6 +18,12 @@ KEEP_ALIVE = b"connection: keep-alive\r\n"
 NO_OPTION = b""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_OURS = frozenset(
+    (b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"trailer", b"upgrade")
+)
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""A token, RFC 9110, section 5.6.2."""
 
 _BODILESS = frozenset((204, 304))
 _PREFIXES_MAX = 1024
@@ -73,13 +81,14 @@ def _prefix(status: int, content_type: bytes | None) -> bytes | None:
 
 
 def _lines(headers: list[tuple[bytes, bytes]]) -> bytes | None:
-    """Return the header lines without lengths, or None when one would break the framing."""
+    """Return the header lines apart from ours, or None when one would break the framing."""
     parts = []
     for name, value in headers:
-        if _breaks_framing(name) or _breaks_framing(value) or b":" in name or not name:
+        if _NAME.fullmatch(name) is None or _breaks_framing(value):
             return None
-        if name != b"content-length":
-            parts.append(b"%b: %b\r\n" % (name, value))
+        lower = name.lower()
+        if lower not in _OURS:
+            parts.append(b"%b: %b\r\n" % (lower, value))
     return b"".join(parts)
 
 

@@ -45,6 +45,22 @@ from ledger.endpoints.response import JSON, Response
             NO_OPTION,
             b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-b: 1\r\n\r\nab",
         ),
+        (
+            Response(
+                200,
+                b"ab",
+                None,
+                [
+                    (b"Content-Length", b"99"),
+                    (b"Transfer-Encoding", b"chunked"),
+                    (b"Connection", b"keep-alive"),
+                    (b"Upgrade", b"h2c"),
+                    (b"X-Kept", b"1"),
+                ],
+            ),
+            CLOSE,
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-kept: 1\r\nconnection: close\r\n\r\nab",
+        ),
         (Response(799, b""), NO_OPTION, b"HTTP/1.1 799 \r\ncontent-length: 0\r\n\r\n"),
     ],
 )
@@ -64,6 +80,8 @@ def test_head_has_the_length_and_not_the_body() -> None:
         Response(200, b"secret", None, [(b"x\r\ny", b"a")]),
         Response(200, b"secret", None, [(b"x: y\n", b"a")]),
         Response(200, b"secret", None, [(b"x:", b"a")]),
+        Response(200, b"secret", None, [(b"x y", b"a")]),
+        Response(200, b"secret", None, [(b"\xe9", b"a")]),
         Response(200, b"secret", None, [(b"", b"a")]),
         Response(200, b"secret", None, [(b"x", b"\0")]),
         Response(200, b"secret", b"text/plain\r\nx: y"),
