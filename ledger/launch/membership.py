@@ -33,7 +33,12 @@ def start_service(
     platform: Platform,
     now: int,
 ) -> ServiceIdentity:
-    """Make a service: its key, its certificate, and its first transaction."""
+    """Make a service: its key, its certificate, and its first transaction.
+
+    Raises:
+        MisuseError: the constitution does not load, so that nobody could ever govern with it.
+    """
+    _check_constitution(command.constitution)
     curve = CURVES[settings.node_certificate.curve_id]
     days = command.initial_service_certificate_validity_days
     service = new_service_identity(command.service_subject_name, days, now, curve)
@@ -97,6 +102,14 @@ def own_record(settings: Settings, keys: Keys, platform: Platform) -> NodeInfo:
         public_key=keys.node.key.public.pem,
         node_data=_json(settings.node_data_json),
     )
+
+
+def _check_constitution(source: str) -> None:
+    from governance.offline import check_constitution  # noqa: PLC0415 - the interpreter's 9 MB
+
+    problem = check_constitution(source)
+    if problem is not None:
+        raise MisuseError(f"command.start.constitution_files: {problem}")
 
 
 def _published(interface: InterfaceSettings) -> dict[str, Any]:
