@@ -1,9 +1,10 @@
 """A response as the bytes of HTTP/1.1.
 
 Names are lower case. How the answer is framed and whether the connection stays is ours to say:
-``content-length`` is always sent, and what a handler says about either is left out. HEAD, 204 and 304 carry
-no body (RFC 9110, section 6.4.1): HEAD and 304 keep the length of what they leave out, 204 says
-0 as CCF does. A header that would break the framing never leaves: the answer becomes a bare 500.
+``content-length`` is always sent, and what a handler says about either is left out. HEAD, 204
+and 304 carry no body (RFC 9110, section 6.4.1): HEAD and 304 keep the length of what they leave
+out, 204 says 0 as CCF does. A header that would break the framing never leaves: the answer
+becomes a bare 500.
 """
 
 import re
