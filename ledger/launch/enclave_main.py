@@ -59,8 +59,8 @@ class Enclave:
             )
             self._node.begin()
         except LedgerError as error:
-            self._link.send_host(encode(Stopping(f"Cannot start: {error}"[:1024], EXIT_FAILED)))
-            raise
+            self._link.fail(f"Cannot start: {error}")
+            return
         gc.collect()
         gc.freeze()
 
