@@ -1,7 +1,8 @@
 """One map in one transaction: bytes in, bytes out.
 
 Reads see the transaction's own writes over its snapshot and are remembered for the conflict
-check; a read that own writes answer is not. ``get`` and ``put`` are on the path of every request.
+check; a read that own writes answer is not. ``get``, ``has`` and ``put`` are on the path of every
+request.
 """
 
 from collections.abc import Iterator
@@ -74,7 +75,14 @@ class MapHandle:
         writes = self._writes
         if writes is not None and key in writes:
             return writes[key] is not None
-        return self._read_record(key) is not None
+        reads = self._reads
+        if reads is None:
+            self._reads = {key}
+        else:
+            reads.add(key)
+        if self._point.next is None:
+            return key in self._state.records
+        return record_at(self._state, self._point, key) is not None
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set the value of a key.
@@ -139,7 +147,10 @@ class MapHandle:
             A seqno in ``[1, read_version]``; None when the key has no value in the snapshot.
             Own writes have no seqno yet and do not show here.
         """
-        record = self._read_record(key)
+        if self._reads is None:
+            self._reads = set()
+        self._reads.add(key)
+        record = record_at(self._state, self._point, key)
         return None if record is None else version_of_record(record)
 
     def get_committed(self, key: bytes) -> bytes | None:
@@ -211,12 +222,6 @@ class MapHandle:
             self._note_range(KeyRange(begin, end))
         else:
             seen.begin, seen.end = begin, end
-
-    def _read_record(self, key: bytes) -> Record | None:
-        if self._reads is None:
-            self._reads = set()
-        self._reads.add(key)
-        return record_at(self._state, self._point, key)
 
     def _note_range(self, read: KeyRange) -> None:
         if self._ranges is None:
