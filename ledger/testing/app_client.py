@@ -267,13 +267,17 @@ class AppClient:
             data: The user's ``user_data``.
             days: How long the certificate is valid from now on.
         """
+        return Caller(self.pipeline, self.user_certificate(data, days=days))
+
+    def user_certificate(self, data: Any = None, *, days: int = CERTIFICATE_DAYS) -> Certificate:  # noqa: ANN401
+        """Register a user and return only the certificate; see ``user``."""
         certificate = self._certificate(days)
         tx = self.log.begin()
         tx.table(USER_CERTS).put(certificate.id, certificate.pem)
         if data is not None:
             tx.table(USER_INFO).put(certificate.id, UserInfo(user_data=data))
         self.log.commit(tx, None)
-        return Caller(self.pipeline, certificate)
+        return certificate
 
     def member(self, data: Any = None, *, days: int = CERTIFICATE_DAYS) -> Caller:  # noqa: ANN401
         """Return an active member with a certificate of their own; see ``user``."""

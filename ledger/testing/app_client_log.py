@@ -55,7 +55,9 @@ class LocalLog:
     def commit_all(self) -> None:
         """Commit everything that was ordered, as a signature would."""
         self.store.compact(self.store.version)
-        self._decide()
+        for seqno in sorted(self._waiting):
+            for tx_id, callback in self._waiting.pop(seqno):
+                callback(self.status(*tx_id))
 
     def lose_uncommitted(self) -> None:
         """Roll back to the committed state and begin a new view, as an election may."""
@@ -64,7 +66,10 @@ class LocalLog:
         self._views = [first for first in self._views if first.seqno <= kept]
         self.claims = {seqno: each for seqno, each in self.claims.items() if seqno <= kept}
         self.view += 1
-        self._decide(rolled_back=True)
+        waiting, self._waiting = self._waiting, defaultdict(list)
+        for seqno in sorted(waiting):
+            for _, callback in waiting[seqno]:
+                callback("Invalid")
 
     def current(self) -> TxId:
         """See ``TransactionLog``."""
@@ -98,11 +103,3 @@ class LocalLog:
     def _id_of(self, seqno: int) -> TxId:
         views = [first.view for first in self._views if first.seqno <= seqno]
         return TxId(views[-1], seqno) if views else TxId(0, 0)
-
-    def _decide(self, *, rolled_back: bool = False) -> None:
-        for seqno in sorted(self._waiting):
-            if not rolled_back and seqno > self.store.committed:
-                break
-            for tx_id, callback in self._waiting.pop(seqno):
-                status = self.status(*tx_id)
-                callback("Invalid" if rolled_back and status != "Committed" else status)

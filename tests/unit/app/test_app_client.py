@@ -66,6 +66,18 @@ def test_lost_transactions_and_the_next_view() -> None:
     }
 
 
+def test_claims_of_what_is_kept_are_kept() -> None:
+    client = AppClient(app(), commits_at_once=False)
+    for kept in (True, False):
+        tx = client.log.begin()
+        tx.map("m").put(b"k", b"v")
+        client.log.commit(tx, bytes(32))
+        if kept:
+            client.commit()
+    client.lose_uncommitted()
+    assert list(client.log.claims) == [1]
+
+
 def test_waiting_ends_with_time() -> None:
     client = AppClient(app(), commits_at_once=False)
     call = client.anonymous().start("POST", "/slow")

@@ -260,8 +260,8 @@ def documented() -> App:
         return str(limit)
 
     @app.get("/none")
-    def none() -> None:
-        return None
+    def none(must: str, may: str | None) -> None:
+        del must, may
 
     @app.post("/raw")
     def raw(body: bytes) -> bytes:
@@ -309,6 +309,9 @@ def test_operations_follow_the_signature() -> None:
         },
     }
     assert operations["/text"]["parameters"][0]["schema"] == {"type": "integer", "minimum": 1}
+    assert operations["/text"]["parameters"][0]["required"] is False
+    required = {each["name"]: each["required"] for each in operations["/none"]["parameters"]}
+    assert required == {"must": True, "may": False}
     assert list(operations["/text"]["responses"]["200"]["content"]) == ["text/plain"]
     assert operations["/none"]["responses"] == {"204": {"description": "Done."}}
     assert list(operations["/raw"]["requestBody"]["content"]) == ["application/octet-stream"]

@@ -293,6 +293,15 @@ def test_headers_that_cannot_be(name: str, value: str) -> None:
     assert call(run)[0].status == 204
 
 
+@pytest.mark.parametrize("status", [200, 599])
+def test_status_at_the_bounds(status: int) -> None:
+    def run(ctx: Context) -> list[int]:
+        ctx.set_status(status)
+        return []
+
+    assert call(run)[0].status == status
+
+
 @pytest.mark.parametrize("status", [0, 100, 199, 600])
 def test_status_that_cannot_be(status: int) -> None:
     def run(ctx: Context) -> None:

@@ -88,6 +88,12 @@ def test_bad_records_are_400(client: AppClient, user: Caller, prefix: str, body:
     assert client.failures == []
 
 
+@pytest.mark.parametrize("prefix", ["/log/private", "/log/public"])
+def test_largest_id(user: Caller, prefix: str) -> None:
+    assert user.post(prefix, json={"id": ID_MAX, "msg": "m"}).status == 200
+    assert user.get(f"{prefix}?id={ID_MAX}").json() == {"msg": "m"}
+
+
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [

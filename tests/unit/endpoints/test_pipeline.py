@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from ledger.app import App
 from ledger.base.ids import TxId
 from ledger.base.limits import COMMIT_ATTEMPTS_MAX
 from ledger.endpoints.auth import AuthPolicy, no_auth, user_cert
@@ -15,6 +16,8 @@ from ledger.endpoints.pipeline import Frontend
 from ledger.endpoints.registry import Registry
 from ledger.endpoints.request import Request
 from ledger.endpoints.response import JSON, Response
+from ledger.tables.members import USER_CERTS
+from ledger.testing.app_client import AppClient, Caller
 from tests.unit.endpoints.pipeline_kit import NOW, Kit, answer, reading, writing
 
 
@@ -229,6 +232,7 @@ def test_placement_runs_here_or_passes_on() -> None:
         (200, None, True),
         (204, None, True),
         (299, None, True),
+        (300, None, False),
         (302, None, False),
         (400, None, False),
         (500, None, False),
@@ -348,6 +352,23 @@ def test_conflict_runs_again_on_the_new_state(times: int) -> None:
     assert reply.status == 200
     assert runs == [1, *(100 * each + 1 for each in range(1, times + 1))]
     assert reply.tx_id == TxId(2, times + 1)
+
+
+def test_caller_who_is_removed_meanwhile_is_a_conflict() -> None:
+    client = AppClient(App("empty"))
+    kit = Kit()
+    kit.log = client.log
+
+    def handler(context: CallContext) -> Response:
+        removal = kit.log.begin()
+        removal.table(USER_CERTS).remove(context.identity.id)  # type: ignore[union-attr, arg-type]
+        kit.log.commit(removal, None)
+        return writing()(context)
+
+    kit.add("POST", "/x", handler, auth=(user_cert,))
+    user = Caller(kit.build(), client.user_certificate())
+    assert user.post("/x").status == 401
+    assert count(kit) == 0
 
 
 def test_conflicts_without_end_are_503() -> None:
