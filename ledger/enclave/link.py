@@ -27,12 +27,11 @@ one that lets the ring be made and then refuses ``io_uring_enter`` kills the pro
 """
 
 import asyncio
-import contextlib
 import socket
 import traceback
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import uvloop
 
@@ -42,6 +41,7 @@ from ledger.enclave.connections import Connection, Interface
 from ledger.enclave.host_channel import HostChannel, OnHostFrame
 from ledger.enclave.peer_wires import OpenWire, PeerWire
 from ledger.enclave.session_limits import NodeMetrics, SessionLimits
+from ledger.enclave.streams import OnFailure, Streams
 from ledger.enclave.system import raise_descriptor_limit
 from ledger.enclave.timers import Timers
 from ledger.enclave.tls import Identity, TlsContext
@@ -49,18 +49,14 @@ from ledger.enclave.worker import Worker
 from ledger.endpoints.request import Dispatcher
 
 T = TypeVar("T")
-OnFailure = Callable[[str], None]
-
-BACKLOG = 1024
-"""Connections the kernel completes before we accept them; it caps this at ``somaxconn``."""
 
 SWEEP_INTERVAL_MS = 250
 """How often time passes for sessions; the precision of their timeouts."""
 
 HOST_GONE = "the host process closed the channel"
 
-_STOP_TIME_MAX_S = 1.0
-"""How long ``close`` waits for clients to take their last answers, and for the worker."""
+_WORKER_STOP_S = 1.0
+"""How long ``close`` waits for the worker to finish its job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +91,12 @@ class Link:
         self._loop = uvloop.new_event_loop()
         self._loop.set_exception_handler(self._loop_failed)
         self._interfaces: dict[str, Interface] = {}
-        self._servers: list[asyncio.AbstractServer] = []
-        self._connections: set[Connection] = set()
-        self._accepted_wires: set[PeerWire] = set()
-        self._dialled_wires: set[PeerWire] = set()
+        self._streams = Streams(self._loop, self.failed)
         self._to_flush: list[Connection] = []
         self._host: HostChannel | None = None
         self._host_watched = False
         self._worker: Worker | None = None
         self._outcome: Outcome | None = None
-        self._last_closed: asyncio.Event | None = None
         self.timers = Timers(self._loop, self.want_turn)
         self._swept_at = clock.monotonic_ms()
         self.timers.every(SWEEP_INTERVAL_MS, self._sweep)
@@ -136,7 +128,7 @@ class Link:
         """
         interface = Interface(name, tls, self.metrics.add(name, limits), dispatcher)
         self._interfaces[name] = interface
-        self._serve(sock, lambda: Connection(self, interface.open_session))
+        self._streams.serve(sock, lambda: Connection(self, interface.open_session))
 
     def set_certificate(self, name: str, identity: Identity) -> None:
         """Serve this certificate to the connections that an interface accepts from now on.
@@ -152,7 +144,7 @@ class Link:
 
     def listen_peers(self, sock: socket.socket, accept: OpenWire) -> None:
         """Accept connections of other nodes on an inherited listening socket."""
-        self._serve(sock, lambda: PeerWire(self, accept, self._accepted_wires))
+        self._streams.serve(sock, lambda: PeerWire(self, accept, self._streams.accepted))
 
     def adopt_peer(self, sock: socket.socket, opened: OpenWire, failed: OnFailure) -> None:
         """Run a node connection on a connected socket that the host handed over.
@@ -162,14 +154,11 @@ class Link:
             opened: Called with the wire, soon, unless the other side is gone already.
             failed: Called with the reason instead of ``opened`` then.
         """
-        wire = PeerWire(self, opened, self._dialled_wires)
-        self._start(self._connect(wire, sock, failed), _ignore)
+        self._streams.adopt(sock, PeerWire(self, opened, self._streams.dialled), failed)
 
     def stop_accepting(self) -> None:
         """Close the listening sockets; connections that are up go on."""
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        self._streams.stop_accepting()
 
     # -- the host ----------------------------------------------------------------------
 
@@ -232,10 +221,9 @@ class Link:
             return
         self.on_turn = _nothing
         self.timers.cancel()
-        self.stop_accepting()
-        self._loop.run_until_complete(self._close_connections())
+        self._loop.run_until_complete(self._streams.close())
         if self._worker is not None:
-            self._worker.stop(_STOP_TIME_MAX_S)
+            self._worker.stop(_WORKER_STOP_S)
         if self._host is not None:
             self._loop.remove_reader(self._host.descriptor)
             self._loop.remove_writer(self._host.descriptor)
@@ -259,13 +247,11 @@ class Link:
 
     def opened(self, connection: Connection) -> None:
         """Keep the connection and let time pass for it."""
-        self._connections.add(connection)
+        self._streams.opened(connection)
 
     def closed(self, connection: Connection) -> None:
         """Forget the connection."""
-        self._connections.discard(connection)
-        if self._last_closed is not None and not self._connections:
-            self._last_closed.set()
+        self._streams.closed(connection)
 
     def failed(self, error: BaseException) -> None:
         """End the loop because of a broken invariant."""
@@ -330,49 +316,7 @@ class Link:
     def _sweep(self) -> None:
         now = self._clock.monotonic_ms()
         elapsed, self._swept_at = now - self._swept_at, now
-        for connection in tuple(self._connections):
-            connection.sweep(elapsed)
-        for wire in tuple(self._accepted_wires):
-            wire.sweep(elapsed)
-
-    # -- inside the loop ---------------------------------------------------------------
-
-    def _start(self, work: Coroutine[Any, Any, T], done: Callable[[T], object]) -> None:
-        """Run a coroutine of the library that has no reason to take long."""
-        if not self._loop.is_running():
-            done(self._loop.run_until_complete(work))
-            return
-
-        def finished(task: "asyncio.Task[T]") -> None:
-            error = task.exception()
-            if error is None:
-                done(task.result())
-            else:
-                self.failed(error)
-
-        self._loop.create_task(work).add_done_callback(finished)
-
-    def _serve(self, sock: socket.socket, factory: Callable[[], Connection | PeerWire]) -> None:
-        protocol_factory = cast("Callable[[], asyncio.BaseProtocol]", factory)
-        serve = self._loop.create_server(protocol_factory, sock=sock, backlog=BACKLOG)
-        self._start(serve, self._servers.append)
-
-    async def _connect(self, wire: PeerWire, sock: socket.socket, failed: OnFailure) -> None:
-        protocol = cast("asyncio.BaseProtocol", wire)
-        try:
-            await self._loop.connect_accepted_socket(lambda: protocol, sock)
-        except OSError as error:
-            failed(str(error))
-
-    async def _close_connections(self) -> None:
-        for wire in (*self._accepted_wires, *self._dialled_wires):
-            wire.close()
-        for connection in tuple(self._connections):
-            connection.close()
-        if self._connections:
-            self._last_closed = asyncio.Event()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._last_closed.wait(), _STOP_TIME_MAX_S)
+        self._streams.sweep(elapsed)
 
     def _hand_back(self, done: Callable[[Any], None], result: object) -> None:
         self._loop.call_soon_threadsafe(self._worker_done, done, result)
@@ -393,7 +337,3 @@ class Link:
 
 def _nothing() -> None:
     """Do nothing, until somebody wants turns."""
-
-
-def _ignore(_result: object) -> None:
-    """Need no result."""
