@@ -20,14 +20,16 @@ class PeerLine:
 
     Attributes:
         peer: ID of the node at the other end, from its certificate; None during the handshake.
+        waiting_size: Bytes of frames that wait for the end of the handshake.
     """
 
-    __slots__ = ("_decoder", "_tls", "_waiting", "peer")
+    __slots__ = ("_decoder", "_tls", "_waiting", "peer", "waiting_size")
 
     def __init__(self, tls: TlsSession) -> None:
         self._tls = tls
         self._decoder = FrameDecoder(FROM_PEER)
         self._waiting: list[bytes] = []
+        self.waiting_size = 0
         self.peer: NodeId | None = None
 
     def receive(self, data: bytes) -> list[tuple[PeerMessage, memoryview]]:
@@ -55,6 +57,7 @@ class PeerLine:
         except FormatError as error:
             raise VerificationError(f"the peer's certificate does not parse: {error}") from error
         waiting, self._waiting = self._waiting, []
+        self.waiting_size = 0
         for piece in waiting:
             self._tls.send(piece)
 
@@ -63,6 +66,7 @@ class PeerLine:
         data = b"".join(encode(message, tail))
         if self.peer is None:
             self._waiting.append(data)
+            self.waiting_size += len(data)
         else:
             self._tls.send(data)
 

@@ -2,7 +2,7 @@
 
 Rules as for clients' connections: an exception of the handler ends the process, an error of the
 network ends the connection. Accepted connections are few and unknown until they spoke, so their
-number is bounded and one that says nothing for a while is cut.
+number is bounded and one that does not prove who it is for a while is cut.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from ledger.enclave.session_limits import HANDSHAKE_TIME_MAX_MS
 WIRES_MAX = 256
 """Connections of other nodes at one time: one for each, plus some that are breaking."""
 
-_SPOKE = float("-inf")
+_KEPT = float("-inf")
 
 OpenWire = Callable[[Wire], WireHandler | None]
 """Makes the handler of a new connection, or None to close it."""
@@ -24,7 +24,7 @@ OpenWire = Callable[[Wire], WireHandler | None]
 class PeerWire:
     """One connected socket; the event loop's protocol object and the ``Wire`` of ``peers``."""
 
-    __slots__ = ("_handler", "_open", "_siblings", "_side", "_silent_ms", "_transport")
+    __slots__ = ("_handler", "_open", "_siblings", "_side", "_transport", "_unknown_ms")
 
     def __init__(self, side: LoopSide, open_wire: OpenWire, siblings: set["PeerWire"]) -> None:
         """Wrap a connection to come.
@@ -39,7 +39,7 @@ class PeerWire:
         self._siblings = siblings
         self._handler: WireHandler | None = None
         self._transport: Any = None
-        self._silent_ms = 0.0
+        self._unknown_ms = 0.0
 
     # -- called by the event loop ------------------------------------------------------
 
@@ -61,7 +61,6 @@ class PeerWire:
     def data_received(self, data: bytes) -> None:
         """Bytes were read."""
         self._side.want_turn()
-        self._silent_ms = _SPOKE
         if self._handler is not None:
             try:
                 self._handler.received(data)
@@ -100,6 +99,10 @@ class PeerWire:
         """Return how many queued bytes the socket has not taken yet."""
         return 0 if self._transport is None else int(self._transport.get_write_buffer_size())
 
+    def keep(self) -> None:
+        """Note that the other side has proved who it is: it may be silent from now on."""
+        self._unknown_ms = _KEPT
+
     def close(self) -> None:
         """End the connection; ``lost`` of its handler is called later."""
         if self._transport is not None:
@@ -108,7 +111,7 @@ class PeerWire:
     # -- called by the link ------------------------------------------------------------
 
     def sweep(self, elapsed_ms: float) -> None:
-        """Let time pass, for accepted ones: a connection on which nothing ever came is cut."""
-        self._silent_ms += elapsed_ms
-        if self._silent_ms >= HANDSHAKE_TIME_MAX_MS:
+        """Let time pass, for accepted ones: a connection that stays unknown is cut."""
+        self._unknown_ms += elapsed_ms
+        if self._unknown_ms >= HANDSHAKE_TIME_MAX_MS:
             self.close()

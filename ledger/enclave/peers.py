@@ -4,13 +4,13 @@ Every node dials every peer and speaks on the connection it dialled; what it hea
 connections that others dialled. A broken connection is dialled again with jittered backoff. A
 message that cannot be sent soon is dropped: consensus is built for loss.
 
-A peer may speak when the nodes table lists it as Trusted, or as Retired and not yet
-``retired_committed``; a joiner whose table is empty hears only the peers it was told of when it
-joined.
+Who may speak at all is the node's to say (``PeerPorts.may_speak``). Each connection begins with a
+``Hello`` that says where its sender is reached: a node that was away knows no address of those
+that were trusted meanwhile, and has to answer them.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -23,7 +23,7 @@ from ledger.consensus.types import Entry, Jitter
 from ledger.enclave.peer_line import PeerLine
 from ledger.enclave.tls_types import ClientContext, ServerContext
 from ledger.history.reading import EntryReader
-from ledger.replica.peer_messages import PeerMessage, from_wire, to_wire
+from ledger.replica.peer_messages import Hello, PeerMessage, from_wire, to_wire
 
 QUEUED_MESSAGES_MAX = 512
 """Messages that wait for a connection or for entries from disk; older ones are dropped."""
@@ -32,7 +32,9 @@ BUFFERED_SIZE_MAX = 64 << 20
 BATCH_SIZE_MAX = 256 << 10
 """Entries read back from disk travel in messages of about this size."""
 BACKOFF_FIRST_MS = 50
-BACKOFF_LAST_MS = 2000
+BACKOFF_LAST_MS = 1000
+HANDSHAKE_TIME_MAX_MS = 10_000
+"""A connection we dialled is given up when the peer has not proved who it is by then."""
 
 
 class Wire(Protocol):
@@ -44,6 +46,10 @@ class Wire(Protocol):
 
     def buffered(self) -> int:
         """Return how many queued bytes the socket has not taken yet."""
+        ...
+
+    def keep(self) -> None:
+        """Note that the other side has proved who it is; before, it is cut after a while."""
         ...
 
     def close(self) -> None:
@@ -76,8 +82,10 @@ class PeerPorts:
     """What the peers need of the rest of the node.
 
     Attributes:
+        address: Our own published node-to-node address.
         address_of: Published node-to-node address of a node, None when it is not known.
-        may_speak: Nodes that are heard.
+        introduced: Told of the address that a peer gave.
+        may_speak: Whether a node is heard.
         client: TLS of connections we dial, None before this node has an endorsed certificate.
         server: TLS of connections we accept, likewise.
         received: Takes a consensus message.
@@ -85,8 +93,10 @@ class PeerPorts:
         log: Takes a line for the operator.
     """
 
+    address: str
     address_of: Callable[[NodeId], str | None]
-    may_speak: Callable[[], Collection[NodeId]]
+    introduced: Callable[[NodeId, str], None]
+    may_speak: Callable[[NodeId], bool]
     client: Callable[[], ClientContext | None]
     server: Callable[[], ServerContext | None]
     received: Callable[[NodeId, Message], None]
@@ -102,7 +112,13 @@ class Peers:
     ) -> None:
         self._ports = ports
         self._out: dict[NodeId, _Outgoing] = {}
+        self._in: dict[NodeId, _Incoming] = {}
         self._make = partial(_Outgoing, dialler, reader, ports, jitter)
+
+    @property
+    def any_connected(self) -> bool:
+        """Whether some peer can be spoken to now."""
+        return any(outgoing.connected for outgoing in self._out.values())
 
     def send(self, to: NodeId, message: Message) -> None:
         """Send a consensus message, or drop it."""
@@ -120,13 +136,13 @@ class Peers:
     def accept(self, wire: Wire) -> WireHandler | None:
         """Take a connection that another node dialled; None refuses it."""
         context = self._ports.server()
-        return (
-            None if context is None else _Incoming(wire, PeerLine(context.session()), self._ports)
-        )
+        if context is None:
+            return None
+        return _Incoming(wire, PeerLine(context.session()), self._ports, self._in)
 
-    def forget(self, keep: Collection[NodeId]) -> None:
+    def forget(self, keep: Callable[[NodeId], bool]) -> None:
         """Close connections to nodes that are no peers any more."""
-        for node in [node for node in self._out if node not in keep]:
+        for node in [node for node in self._out if not keep(node)]:
             self._out.pop(node).close()
 
     def _outgoing(self, to: NodeId) -> "_Outgoing":
@@ -139,15 +155,19 @@ class Peers:
 class _Incoming:
     """A connection that a peer dialled: we only listen."""
 
-    __slots__ = ("_line", "_ports", "_wire")
+    __slots__ = ("_known", "_line", "_ports", "_wire")
 
-    def __init__(self, wire: Wire, line: PeerLine, ports: PeerPorts) -> None:
+    def __init__(
+        self, wire: Wire, line: PeerLine, ports: PeerPorts, known: "dict[NodeId, _Incoming]"
+    ) -> None:
         self._wire = wire
         self._line = line
         self._ports = ports
+        self._known = known
 
     def received(self, data: bytes) -> None:
         try:
+            before = self._line.peer
             frames = self._line.receive(data)
             output = self._line.output()
             if output:
@@ -155,27 +175,50 @@ class _Incoming:
             peer = self._line.peer
             if peer is None:
                 return
-            if peer not in self._ports.may_speak():
-                raise VerificationError(f"node {peer} is not a trusted peer")
-            for message, tail in frames:
-                consensus = from_wire(message, tail)
-                if consensus is None:
-                    self._ports.forwarded(peer, message, tail)
-                else:
-                    self._ports.received(peer, consensus)
+            if before is None:
+                self._replace_older(peer)
+            if frames:
+                self._take(peer, frames)
         except (FormatError, VerificationError) as error:
             self._ports.log(f"connection of peer {self._line.peer or 'unknown'} cut: {error}")
             self._wire.close()
 
+    def _replace_older(self, peer: NodeId) -> None:
+        """Close the connection that this one replaces: its other end may be gone without a word."""
+        self._wire.keep()
+        older = self._known.get(peer)
+        self._known[peer] = self
+        if older is not None:
+            older.close()
+
+    def _take(self, peer: NodeId, frames: Sequence[tuple[PeerMessage, memoryview]]) -> None:
+        if not self._ports.may_speak(peer):
+            raise VerificationError(f"node {peer} is not a trusted peer")
+        for message, tail in frames:
+            if type(message) is Hello:
+                self._ports.introduced(peer, message.address)
+                continue
+            consensus = from_wire(message, tail)
+            if consensus is None:
+                self._ports.forwarded(peer, message, tail)
+            else:
+                self._ports.received(peer, consensus)
+
+    def close(self) -> None:
+        self._wire.close()
+
     def lost(self, reason: str) -> None:
         del reason
+        peer = self._line.peer
+        if peer is not None and self._known.get(peer) is self:
+            del self._known[peer]
 
 
 class _Outgoing:
     """Our connection to one peer, dialled again when it breaks."""
 
     __slots__ = (
-        "_backoff_ms", "_dialler", "_dialling", "_jitter", "_line", "_ports", "_queue",
+        "_age_ms", "_backoff_ms", "_dialler", "_dialling", "_jitter", "_line", "_ports", "_queue",
         "_reader", "_reading", "_wait_ms", "_wire", "node",
     )  # fmt: skip
 
@@ -196,9 +239,14 @@ class _Outgoing:
         self._line: PeerLine | None = None
         self._wire: Wire | None = None
         self._dialling = False
-        self._reading = False
+        self._reading: object = None
         self._backoff_ms = BACKOFF_FIRST_MS
         self._wait_ms = 0
+        self._age_ms = 0
+
+    @property
+    def connected(self) -> bool:
+        return self._line is not None and self._line.peer is not None
 
     # -- sending -----------------------------------------------------------------------
 
@@ -207,10 +255,17 @@ class _Outgoing:
             self._connect()
             if self._dialling:
                 self._queue.append(message)
-        elif self._reading:
+        elif self._reading is not None:
             self._queue.append(message)
-        elif self._wire.buffered() <= BUFFERED_SIZE_MAX:
+        elif self._has_room():
             self._transmit(message)
+
+    def _has_room(self) -> bool:
+        """Say whether the connection takes more: a slow peer must not fill our memory."""
+        line, wire = self._line, self._wire
+        if line is None or wire is None:
+            return False
+        return wire.buffered() + line.waiting_size <= BUFFERED_SIZE_MAX
 
     def _transmit(self, message: Message) -> None:
         if isinstance(message, AppendEntries) and not message.is_bound:
@@ -227,35 +282,54 @@ class _Outgoing:
             self._wire.write(output)
 
     def forward(self, message: PeerMessage, body: bytes) -> bool:
-        if self._wire is None or self._line is None or self._line.peer is None:
+        if not self.connected or not self._has_room():
             self._connect()
             return False
         self._frame(message, [body])
         return True
 
     def _read(self, message: AppendEntries) -> None:
-        """Fetch entries that are no longer in memory; what comes meanwhile waits its turn."""
-        self._reading = True
-        done = partial(self._was_read, message)
+        """Fetch entries that are no longer in memory; what comes meanwhile waits its turn.
+
+        What one answer does not hold is asked for again, until the message is complete.
+        """
+        self._reading = read = object()
+        done = partial(self._was_read, read, message)
         self._reader.read_entries(message.prev_seqno + 1, message.last_seqno, done)
 
-    def _was_read(self, message: AppendEntries, data: bytes | None, problem: str) -> None:
-        self._reading = False
+    def _was_read(
+        self, read: object, message: AppendEntries, data: bytes | None, problem: str
+    ) -> None:
+        if self._reading is not read:
+            return  # The connection that it was read for is gone.
+        self._reading = None
+        rest = self._send_read(message, data, problem)
+        if rest is not None:
+            self._read(rest)
+        else:
+            self._drain()
+
+    def _send_read(
+        self, message: AppendEntries, data: bytes | None, problem: str
+    ) -> AppendEntries | None:
+        """Send the entries read and return the message of those that are still missing."""
         if data is None:
             self._ports.log(f"entries for peer {self.node} cannot be read: {problem}")
-        elif self._wire is not None:
-            try:
-                entries = _parse(data)
-            except FormatError as error:
-                self._ports.log(f"entries for peer {self.node} are damaged: {error}")
-                entries = []
-            if len(entries) == message.last_seqno - message.prev_seqno:
-                for part in bind(message, entries, BATCH_SIZE_MAX):
-                    self._frame(*to_wire(part))
-        self._drain()
+            return None
+        try:
+            entries = _parse(data, message)
+        except FormatError as error:
+            self._ports.log(f"entries for peer {self.node} are damaged: {error}")
+            return None
+        if not self._has_room():
+            return None
+        last = message.prev_seqno + len(entries)
+        for part in bind(_up_to(message, last), entries, BATCH_SIZE_MAX):
+            self._frame(*to_wire(part))
+        return _after(message, last) if last < message.last_seqno else None
 
     def _drain(self) -> None:
-        while self._queue and not self._reading and self._wire is not None:
+        while self._queue and self._reading is None and self._wire is not None:
             self._transmit(self._queue.popleft())
 
     # -- connecting --------------------------------------------------------------------
@@ -277,7 +351,8 @@ class _Outgoing:
             return None
         self._wire = wire
         self._line = PeerLine(context.session())
-        wire.write(self._line.output())
+        self._age_ms = 0
+        self._frame(Hello(self._ports.address), [])
         self._drain()
         return self
 
@@ -302,7 +377,7 @@ class _Outgoing:
     def lost(self, reason: str) -> None:
         self._wire = None
         self._line = None
-        self._reading = False
+        self._reading = None
         self._back_off(reason)
 
     def _back_off(self, reason: str) -> None:
@@ -314,17 +389,52 @@ class _Outgoing:
     def tick(self, elapsed_ms: int) -> None:
         if self._wait_ms > 0:
             self._wait_ms = max(0, self._wait_ms - elapsed_ms)
+        elif self._wire is not None and not self.connected:
+            self._age_ms += elapsed_ms
+            if self._age_ms >= HANDSHAKE_TIME_MAX_MS:
+                self._wire.close()
 
     def close(self) -> None:
         if self._wire is not None:
             self._wire.close()
 
 
-def _parse(data: bytes) -> list[Entry]:
-    entries = []
+def _up_to(message: AppendEntries, last: int) -> AppendEntries:
+    """Return the beginning of a message without entries."""
+    return AppendEntries(
+        message.view,
+        message.prev_view,
+        message.prev_seqno,
+        last,
+        message.entries_view,
+        message.leader_commit,
+    )
+
+
+def _after(message: AppendEntries, seqno: int) -> AppendEntries:
+    """Return the rest of a message without entries; all that it names are of one view."""
+    return AppendEntries(
+        message.view,
+        message.entries_view,
+        seqno,
+        message.last_seqno,
+        message.entries_view,
+        message.leader_commit,
+    )
+
+
+def _parse(data: bytes, message: AppendEntries) -> list[Entry]:
+    """Return the entries in what the host read, the first of those that a message names."""
+    entries: list[Entry] = []
     offset = 0
+    seqno = message.prev_seqno
     while offset < len(data):
         entry = parse_entry(data, offset)
+        seqno += 1
+        if entry.seqno != seqno or seqno > message.last_seqno:
+            raise FormatError(f"got entry {entry.seqno}, want {seqno} up to {message.last_seqno}")
         entries.append(Entry(entry.view, entry.seqno, entry.data))
         offset += entry.size
+    if not entries:
+        raise FormatError(f"got no entry, want {message.prev_seqno + 1}")
     return entries

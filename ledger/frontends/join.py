@@ -53,8 +53,13 @@ class Admission(Protocol):
         """Whether a node is trusted without the members while the service opens."""
         ...
 
+    @property
+    def is_primary(self) -> bool:
+        """Whether this node can take nodes in."""
+        ...
+
     def primary_address(self, interface: str) -> str | None:
-        """Return the primary's address of an interface; None when it is this node."""
+        """Return the primary's address of an interface; None when it is not known."""
         ...
 
     def endorse(self, request_pem: str) -> str:
@@ -86,15 +91,8 @@ def add_join(registry: Registry, admission: Admission) -> None:
 
 
 def _join(admission: Admission, ctx: CallContext) -> Response:
-    elsewhere = admission.primary_address(ctx.request.session.interface)
-    if elsewhere is not None:
-        location = f"https://{elsewhere}/node/join".encode()
-        return error(
-            308,
-            Code.NODE_CANNOT_HANDLE_REQUEST,
-            "Node is not primary; cannot handle the request.",
-            headers=[(b"location", location)],
-        )
+    if not admission.is_primary:
+        return _elsewhere(admission.primary_address(ctx.request.session.interface))
     try:
         request = _decoder.decode(ctx.request.body)
         key = _caller_key(ctx)
@@ -120,6 +118,17 @@ def _join(admission: Admission, ctx: CallContext) -> Response:
                 ctx.tx.table(NODES_ENDORSED_CERTIFICATES).put(key.id, certificate)
             admission.admitted(key.id, info.status)
             return _answer(admission, ctx, key.id, info)
+
+
+def _elsewhere(address: str | None) -> Response:
+    if address is None:
+        return error(503, Code.PRIMARY_NOT_FOUND, "The primary of this service is not known here.")
+    return error(
+        308,
+        Code.NODE_CANNOT_HANDLE_REQUEST,
+        "Node is not primary; cannot handle the request.",
+        headers=[(b"location", f"https://{address}/node/join".encode())],
+    )
 
 
 def _answer(admission: Admission, ctx: CallContext, node_id: str, info: NodeInfo) -> Response:

@@ -4,7 +4,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 EntriesDone = Callable[[bytes | None, str], None]
-"""Called with whole entries back to back, or with None and the reason there are none."""
+"""Called with whole entries back to back, or with None and the reason there are none.
+
+An answer begins with the first entry asked for and is bounded in size: of several entries the
+last ones may be missing, and have to be asked for again."""
 
 
 class EntryReader(Protocol):

@@ -49,10 +49,13 @@ class NodeAdmission:
         except ValueError:
             return host == "localhost"
 
+    @property
+    def is_primary(self) -> bool:
+        """Whether this node can take nodes in."""
+        return self.replica.is_primary
+
     def primary_address(self, interface: str) -> str | None:
-        """Return the primary's address of an interface; None when it is this node."""
-        if self.replica.is_primary:
-            return None
+        """Return the primary's address of an interface; None when it is not known."""
         primary = self.replica.raft.primary_id
         info = None
         if primary is not None:

@@ -2,6 +2,9 @@
 
 The target's certificate has to chain to the service certificate that the operator gave. Refusals
 that waiting cannot mend end the process; everything else is tried again.
+
+A node that is trusted goes on asking until it has read of that in the ledger: its admission may be
+rolled back by an election, and the nodes that it was told to listen to may be replaced meanwhile.
 """
 
 from collections.abc import Callable, Mapping
@@ -49,7 +52,6 @@ class Joined:
         certificate: This node's endorsed certificate, PEM.
         issuer: Claim of COSE signatures.
         subject: Claim of COSE signatures.
-        peers: Trusted nodes and their node-to-node addresses, until there is a nodes table.
     """
 
     service: ServiceIdentity
@@ -57,7 +59,6 @@ class Joined:
     certificate: str
     issuer: str
     subject: str
-    peers: Mapping[str, str]
 
 
 class Joining:
@@ -72,7 +73,12 @@ class Joining:
         clock: Time.
         log: Told of every change.
         joined: Called once, when the node is trusted.
+        peers: Called with the trusted nodes and their addresses whenever it is told them.
+        settled: Whether the node has read in the ledger that it is trusted.
         failed: Called once, when waiting cannot help.
+
+    Attributes:
+        is_over: Whether it will not ask again.
     """
 
     def __init__(
@@ -86,6 +92,8 @@ class Joining:
         clock: Clock,
         log: NodeLog,
         joined: Callable[[Joined], None],
+        peers: Callable[[Mapping[str, str]], None],
+        settled: Callable[[], bool],
         failed: Callable[[str], None],
     ) -> None:
         self._settings = settings
@@ -94,6 +102,8 @@ class Joining:
         self._clock = clock
         self._log = log
         self._joined = joined
+        self._peers = peers
+        self._settled = settled
         self._failed = failed
         self._address = settings.target_rpc_address
         self._context = _client(backend, settings, keys)
@@ -101,12 +111,16 @@ class Joining:
         self._busy = False
         self._next_ms = 0.0
         self._last = ""
-        self._done = False
+        self._has_joined = False
+        self.is_over = False
 
     def tick(self) -> None:
         """Ask when it is time."""
         now_ms = self._clock.monotonic_ms()
-        if self._done or self._busy or now_ms < self._next_ms:
+        if self.is_over or self._busy or now_ms < self._next_ms:
+            return
+        if self._has_joined and self._settled():
+            self.is_over = True
             return
         self._busy = True
         self._next_ms = now_ms + self._settings.retry_timeout_ms
@@ -115,10 +129,12 @@ class Joining:
 
     def _answered(self, outcome: Answer | str) -> None:
         self._busy = False
-        if self._done:
+        if self.is_over:
             return
         if isinstance(outcome, str):
             self._tell(f"Join request to {self._address} failed and is tried again: {outcome}")
+            # It may have been redirected to a primary that is gone.
+            self._address = self._settings.target_rpc_address
         elif outcome.status == 200:
             self._accepted(outcome.body)
         elif outcome.status in {307, 308}:
@@ -135,12 +151,14 @@ class Joining:
                     "members to accept transition_node_to_trusted"
                 )
                 return
-            joined = _joined(response.network_info, self._keys, self._settings)
+            if not self._has_joined:
+                joined = _joined(response.network_info, self._keys, self._settings)
+                self._has_joined = True
+                self._joined(joined)
         except (msgspec.MsgspecError, LedgerError) as error:
             self._end(f"The service's answer to the join request cannot be used: {error}")
             return
-        self._done = True
-        self._joined(joined)
+        self._peers(response.network_info.peers)
 
     def _redirected(self, location: str) -> None:
         address = location.removeprefix("https://").partition("/")[0]
@@ -166,7 +184,7 @@ class Joining:
             self._tell(text)
 
     def _end(self, reason: str) -> None:
-        self._done = True
+        self.is_over = True
         self._failed(reason)
 
     def _tell(self, text: str) -> None:
@@ -222,5 +240,4 @@ def _joined(info: ServiceSecrets, keys: Keys, settings: JoinSettings) -> Joined:
         certificate=info.endorsed_certificate,
         issuer="" if cose is None else cose.issuer,
         subject="" if cose is None else cose.subject,
-        peers=info.peers,
     )

@@ -1,11 +1,11 @@
 """Connections that start in the enclave: the host dials and hands over the socket.
 
-Also joins ``enclave.peers`` to the node: addresses from the nodes table, who may speak, TLS from
-the node's newest endorsed certificate.
+Also joins ``enclave.peers`` to the node: who is where and who may speak by ``peer_book``, TLS
+from the node's newest endorsed certificate.
 """
 
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 
 from ledger.base.ids import NodeId, TxId
 from ledger.boundary.frames import encode
@@ -17,19 +17,27 @@ from ledger.enclave.peers import PeerPorts, Peers, Wire, WireHandler
 from ledger.enclave.tls_types import ClientContext, Expiry, Identity, ServerContext, TlsBackend
 from ledger.history.reading import EntryReader
 from ledger.launch.keys import Keys
+from ledger.launch.peer_book import PeerBook
 from ledger.launch.shell import NodeLog
 from ledger.replica.peer_messages import PeerMessage
 from ledger.replica.replica import Replica
-from ledger.tables.nodes import NODES_INFO, NodeStatus
+from ledger.tables.nodes import NODES_INFO
 
 DialDone = Callable[[socket.socket | None, str], None]
+
+PEER_SILENCE_MS = (1_000, 10_000)
+"""Shortest and longest time after which the kernel gives up a connection to a peer that does not
+acknowledge what was sent, whatever the election timeout. Without it a connection that was cut for
+a while would only go on when TCP tries again, up to two minutes after the network is back."""
 
 
 class Dialling:
     """Asks the host to connect, and takes the sockets."""
 
-    def __init__(self, link: Link, timeout_ms: int) -> None:
+    def __init__(self, link: Link, timeout_ms: int, election_timeout_ms: int) -> None:
         self._link = link
+        shortest, longest = PEER_SILENCE_MS
+        self._silence_ms = min(max(shortest, election_timeout_ms), longest)
         self._timeout_ms = max(1, timeout_ms)
         self._waiting: dict[int, DialDone] = {}
         self._next = 0
@@ -63,6 +71,7 @@ class Dialling:
             if sock is None:
                 done(None, problem)
             else:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._silence_ms)
                 self._link.adopt_peer(
                     sock, lambda wire: done(wire, ""), lambda reason: _ignored(done(None, reason))
                 )
@@ -98,6 +107,7 @@ class NodeNetwork:
 
     Attributes:
         peers: Connections to and from other nodes.
+        book: Where other nodes are and who is heard.
     """
 
     def __init__(
@@ -108,22 +118,24 @@ class NodeNetwork:
         replica: Replica,
         keys: Keys,
         backend: TlsBackend,
+        address: str,
         jitter: Callable[[int], int],
         forwarded: Callable[[NodeId, PeerMessage, memoryview], None],
         log: NodeLog,
     ) -> None:
         self._link = link
-        self._replica = replica
         self._keys = keys
         self._backend = backend
+        self._replica = replica
         self._client: ClientContext | None = None
         self._server: ServerContext | None = None
-        self._initial: dict[NodeId, str] = {}
-        self._speakers: frozenset[NodeId] = frozenset()
-        self._speakers_version = -1
+        self._seen_version = -1
+        self.book = PeerBook(replica)
         ports = PeerPorts(
-            address_of=self._address_of,
-            may_speak=self._may_speak,
+            address=address,
+            address_of=self.book.address_of,
+            introduced=self.book.introduced,
+            may_speak=self.book.may_speak,
             client=lambda: self._client,
             server=lambda: self._server,
             received=replica.receive,
@@ -136,46 +148,20 @@ class NodeNetwork:
         """Accept connections of other nodes."""
         self._link.listen_peers(sock, self.peers.accept)
 
-    def use_certificate(self, certificate: str, peers: Mapping[str, str] | None = None) -> None:
-        """Speak to others as this node, with an endorsed certificate (PEM).
-
-        Args:
-            certificate: Its newest endorsed certificate.
-            peers: Who may speak, and where they are, while the nodes table is empty.
-        """
+    def use_certificate(self, certificate: str) -> None:
+        """Speak to others as this node from now on, with an endorsed certificate (PEM)."""
         identity = Identity(certificate.encode(), self._keys.node.key.to_pem().encode())
         ca_pem = self._keys.service.certificate.pem.encode()
         self._client = self._backend.client(ca_pem, identity, expiry=Expiry.IGNORED, alpn=False)
         self._server = self._backend.peer_server(identity, ca_pem)
-        if peers:
-            self._initial = {NodeId(node): address for node, address in peers.items()}
 
     def committed(self, tx_id: TxId) -> None:
         """Close connections to nodes that left."""
         del tx_id
-        if self._replica.store.map_version(NODES_INFO.name) != self._speakers_version:
-            self.peers.forget(self._may_speak())
-
-    def _address_of(self, node: NodeId) -> str | None:
-        info = self._replica.begin_read_only().table(NODES_INFO).get(node)
-        if info is None:
-            return self._initial.get(node)
-        address = info.node_to_node_interface.get("published_address")
-        return address if isinstance(address, str) else None
-
-    def _may_speak(self) -> Collection[NodeId]:
         version = self._replica.store.map_version(NODES_INFO.name)
-        if version == 0:
-            return self._initial
-        if version != self._speakers_version:
-            self._speakers_version = version
-            table = self._replica.begin_read_only().table(NODES_INFO)
-            self._speakers = frozenset(
-                NodeId(node)
-                for node, info in table.items()
-                if info.status is not NodeStatus.PENDING and not info.retired_committed
-            )
-        return self._speakers
+        if version != self._seen_version:
+            self._seen_version = version
+            self.peers.forget(self.book.may_speak)
 
 
 def _ignored(handler: WireHandler | None) -> None:

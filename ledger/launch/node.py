@@ -101,7 +101,11 @@ class Node:
 
     def _connect(self, jitter: Jitter) -> None:
         settings = self._settings
-        self._dialling = Dialling(self._link, int(settings.client_connection_timeout_ms))
+        self._dialling = Dialling(
+            self._link,
+            int(settings.client_connection_timeout_ms),
+            int(settings.consensus.election_timeout_ms),
+        )
         self._placement = NodePlacement(
             self.replica, lambda: self._network.peers, settings.interfaces, jitter
         )
@@ -112,6 +116,7 @@ class Node:
             self.replica,
             self.keys,
             self._backend,
+            settings.node_to_node.published_address,
             jitter,
             self._placement.received,
             self._log,
@@ -184,6 +189,8 @@ class Node:
                 clock=self._clock,
                 log=self._log,
                 joined=self._joined,
+                peers=self._network.book.name,
+                settled=lambda: self._network.book.is_settled,
                 failed=self._link.fail,
             )
         self._shell.send(
@@ -196,11 +203,10 @@ class Node:
         self._link.want_turn()
 
     def _joined(self, joined: Joined) -> None:
-        self._joining = None
         self.keys.hold_service(joined.service)
         self.keys.cose_issuer, self.keys.cose_subject = joined.issuer, joined.subject
         self.replica.adopt_secrets(Sealers(joined.chain, broadcast_opener(self.keys)))
-        self._network.use_certificate(joined.certificate, joined.peers)
+        self._network.use_certificate(joined.certificate)
         self._facts.state = "PartOfNetwork"
         self._log.info(f"Node {self.keys.node.id} is trusted and catches up")
 
@@ -214,6 +220,8 @@ class Node:
         self._dialling.tick(elapsed_ms)
         if self._joining is not None:
             self._joining.tick()
+            if self._joining.is_over:
+                self._joining = None
         if self._stopping is not None:
             self._stopping.tick(elapsed_ms)
 
@@ -245,7 +253,10 @@ class Node:
     def _stop(self, reason: str) -> None:
         self._facts.stop_notice = True
         self._link.stop_accepting()
-        self._stopping = Stopping(self.replica, lambda: self._link.stop(reason))
+        self._placement.refuse_writes = True
+        self._stopping = Stopping(
+            self.replica, self._network.peers, lambda: self._link.stop(reason)
+        )
 
     def close(self) -> None:
         """End the script process."""

@@ -10,15 +10,22 @@ from dataclasses import dataclass
 from ledger.base.ids import NodeId
 from ledger.boundary.settings import InterfaceSettings, Redirections, Resolver
 from ledger.enclave.peers import Peers
-from ledger.endpoints.endpoint import Endpoint, Forwarding, Redirection
+from ledger.endpoints.endpoint import Endpoint, Forwarding, Mode, Redirection
 from ledger.endpoints.errors import Code, error
 from ledger.endpoints.forwarding import Passed
 from ledger.endpoints.request import Dispatcher, Request
 from ledger.endpoints.response import TEXT, Response
-from ledger.replica.peer_messages import ForwardedRequest, ForwardedResponse, PeerMessage
+from ledger.replica.peer_messages import (
+    BODY_SIZE_MAX,
+    ForwardedRequest,
+    ForwardedResponse,
+    PeerMessage,
+)
 from ledger.replica.replica import Replica
 from ledger.tables.nodes import NODES_INFO, NodeInfo, NodeStatus
 
+HEADERS_SIZE_MAX = 256 << 10
+"""Bytes of the headers of an answer that is forwarded: any client would refuse more."""
 FORWARDED_MAX = 10_000
 """Requests that may wait for the primary's answer at one time."""
 
@@ -38,9 +45,10 @@ class ForwardedSession:
         interface: Empty: no local interface restricts it, the backup's has judged it.
         pinned_view: View of the client's session.
         forwarded: Always true.
+        ends: Whether the client's session ends with this answer.
     """
 
-    __slots__ = ("_answer", "_certificate", "forwarded", "interface", "pinned_view")
+    __slots__ = ("_answer", "_certificate", "ends", "forwarded", "interface", "pinned_view")
 
     def __init__(
         self, message: ForwardedRequest, answer: Callable[["ForwardedSession", Response], None]
@@ -50,6 +58,7 @@ class ForwardedSession:
         self.interface = ""
         self.pinned_view = message.view
         self.forwarded = True
+        self.ends = False
 
     def peer_certificate(self) -> bytes | None:
         """Return the client's certificate, as the backup saw it."""
@@ -61,11 +70,17 @@ class ForwardedSession:
         self._answer(self, response)
 
     def close_after_response(self) -> None:
-        """Do nothing: the backup closes its session when it sees the error."""
+        """Have the backup end its session."""
+        self.ends = True
 
 
 class NodePlacement:
-    """Implements ``endpoints.forwarding.Placement`` on one node."""
+    """Implements ``endpoints.forwarding.Placement`` on one node.
+
+    Attributes:
+        dispatcher: Runs requests that backups pass on; set before peers can speak.
+        refuse_writes: This node is about to hand its role over and takes no writes any more.
+    """
 
     def __init__(
         self,
@@ -81,12 +96,16 @@ class NodePlacement:
         self._waiting: dict[int, _Waiting] = {}
         self._next = 0
         self.dispatcher: Dispatcher | None = None
+        self.refuse_writes = False
 
     # -- at the node that the client reached -------------------------------------------
 
     def elsewhere(self, request: Request, endpoint: Endpoint) -> Response | Passed | None:
         """See ``Placement``."""
         session = request.session
+        if self.refuse_writes and endpoint.mode is Mode.READWRITE and self._replica.is_primary:
+            session.close_after_response()
+            return error(503, Code.PRIMARY_NOT_FOUND, "This node is stopping. Try another one.")
         if type(session) is ForwardedSession:
             return None if self._replica.is_primary else _forwarded_already()
         interface = self._interfaces[session.interface]
@@ -148,8 +167,10 @@ class NodePlacement:
 
     def _forward(self, request: Request, interface: InterfaceSettings) -> Response | Passed:
         primary = self._replica.raft.primary_id
-        if primary is None or len(self._waiting) >= FORWARDED_MAX:
+        if primary is None:
             return _cannot_forward("The primary of this service is not known here.")
+        if len(self._waiting) >= FORWARDED_MAX or len(request.body) > BODY_SIZE_MAX:
+            return _cannot_forward("Too much waits for the primary already. Try again later.")
         self._next += 1
         message = ForwardedRequest(
             id=self._next,
@@ -193,6 +214,8 @@ class NodePlacement:
 
     def _run(self, peer: NodeId, message: ForwardedRequest, body: bytes) -> None:
         def answer(session: ForwardedSession, response: Response) -> None:
+            if not _fits(response):
+                response = error(500, Code.INTERNAL_ERROR, "The answer cannot be forwarded.")
             reply = ForwardedResponse(
                 id=message.id,
                 status=response.status,
@@ -200,6 +223,7 @@ class NodePlacement:
                 tx_id=response.tx_id,
                 headers=response.headers or [],
                 view=session.pinned_view,
+                ends_session=session.ends,
             )
             self._peers().forward(peer, reply, response.body)
 
@@ -219,10 +243,25 @@ class NodePlacement:
         request = waiting.request
         if message.view:
             request.session.pinned_view = message.view
+        if message.ends_session:
+            request.session.close_after_response()
         response = Response(
             message.status, body, message.content_type, message.headers or None, message.tx_id
         )
         request.session.complete(request, response)
+
+
+def _fits(response: Response) -> bool:
+    """Say whether an answer keeps to the bounds of its message; an application made it."""
+    headers = response.headers or ()
+    size = sum(len(name) + len(value) for name, value in headers) + len(
+        response.content_type or b""
+    )
+    return (
+        100 <= response.status <= 599
+        and len(response.body) <= BODY_SIZE_MAX
+        and size <= HEADERS_SIZE_MAX
+    )
 
 
 def _redirect_to(address: str, request: Request) -> Response:

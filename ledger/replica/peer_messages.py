@@ -74,6 +74,17 @@ class ProposeRequestVote(Message, frozen=True):
     view: ViewField
 
 
+class Hello(Message, frozen=True):
+    """The first message on a connection: where its sender takes connections of other nodes.
+
+    Attributes:
+        address: Published node-to-node address, ``host:port``. What is dialled there has to show
+            the certificate of the node that said so.
+    """
+
+    address: ShortText
+
+
 class ForwardedRequest(Message, frozen=True):
     """A client's request that a backup passes to the primary; the tail holds the body.
 
@@ -111,6 +122,7 @@ class ForwardedResponse(Message, frozen=True):
         tx_id: As in the response, or None.
         headers: Further headers.
         view: View the session is pinned to from now on, 0 for none.
+        ends_session: Whether the client's session ends with this answer.
     """
 
     HEADER_SIZE_MAX: ClassVar[int] = 1 << 20
@@ -122,6 +134,7 @@ class ForwardedResponse(Message, frozen=True):
     tx_id: bytes | None
     headers: list[tuple[bytes, bytes]]
     view: ViewField
+    ends_session: bool
 
 
 PeerMessage = (
@@ -130,6 +143,7 @@ PeerMessage = (
     | RequestVote
     | RequestVoteResponse
     | ProposeRequestVote
+    | Hello
     | ForwardedRequest
     | ForwardedResponse
 )
@@ -164,7 +178,7 @@ def to_wire(message: consensus.Message) -> tuple[PeerMessage, list[bytes]]:
 
 
 def from_wire(message: PeerMessage, tail: memoryview) -> consensus.Message | None:
-    """Return the consensus message in a frame, None when it is a forwarded one.
+    """Return the consensus message in a frame, None when it is none.
 
     Raises:
         FormatError: the entries in the tail are not the ones the header names.
@@ -189,7 +203,7 @@ def from_wire(message: PeerMessage, tail: memoryview) -> consensus.Message | Non
             return consensus.RequestVoteResponse(view, granted, election)
         case ProposeRequestVote(view=view):
             return consensus.ProposeRequestVote(view)
-        case ForwardedRequest() | ForwardedResponse():
+        case Hello() | ForwardedRequest() | ForwardedResponse():
             return None
 
 

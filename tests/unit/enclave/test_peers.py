@@ -31,6 +31,7 @@ class MemoryWire:
     def __init__(self) -> None:
         self.queue: list[bytes] = []
         self.closed = False
+        self.kept = False
         self.other: MemoryWire | None = None
         self.handler: WireHandler | None = None
 
@@ -39,6 +40,9 @@ class MemoryWire:
 
     def buffered(self) -> int:
         return sum(map(len, self.queue))
+
+    def keep(self) -> None:
+        self.kept = True
 
     def close(self) -> None:
         self.closed = True
@@ -68,11 +72,14 @@ class Node:
         self.identity = Identity(certificate.pem.encode(), key.to_pem().encode())
         self.heard: list[tuple[NodeId, Message]] = []
         self.forwarded: list[tuple[NodeId, PeerMessage, bytes]] = []
+        self.introduced: list[tuple[NodeId, str]] = []
         self.log: list[str] = []
         self.entries: dict[int, bytes] = {}
         ports = PeerPorts(
+            address=self.id,
             address_of=lambda node: node if node in world.nodes else None,
-            may_speak=lambda: world.trusted,
+            introduced=lambda node, address: self.introduced.append((node, address)),
+            may_speak=lambda node: node in world.trusted,
             client=self._client,
             server=self._server,
             received=lambda node, message: self.heard.append((node, message)),

@@ -1,0 +1,84 @@
+"""What a node knows of the others: where they are, and who is heard.
+
+The nodes table decides: a node listed as Trusted is heard, or as Retired and not yet marked
+``retired_committed``. But the table may be old. A node that was away, or still catches up, does
+not know who was trusted meanwhile, and must hear exactly them to learn of it. So
+
+* until its own row is Trusted, a joiner also hears the nodes that its target named, and while
+  its table is empty only those;
+* a node that knows of no primary also hears others that the service has endorsed (the handshake
+  proves that), and goes on hearing the one that it then follows.
+
+Consensus needs no more: it judges messages of any sender, and counts only members.
+"""
+
+from collections.abc import Mapping
+
+from ledger.base.ids import NodeId
+from ledger.replica.replica import Replica
+from ledger.tables.nodes import NODES_INFO, NodeInfo, NodeStatus
+
+
+class PeerBook:
+    """Addresses and who may speak, by the newest state of this node."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._named: Mapping[NodeId, str] = {}
+        self._said: dict[NodeId, str] = {}
+        self._heard: dict[NodeId, bool] = {}
+        self._settled = False
+        self._read_at = (-1, -1)
+
+    def name(self, peers: Mapping[str, str]) -> None:
+        """Take the trusted nodes that the service names to a joiner, and their addresses."""
+        self._named = {NodeId(node): address for node, address in peers.items()}
+
+    def introduced(self, node: NodeId, address: str) -> None:
+        """Note where a node says it is reached; used until the table knows."""
+        self._said[node] = address
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether this node's own row is Trusted or Retired in its own committed table."""
+        row = self._replica.store.begin_committed().table(NODES_INFO).get(self._replica.node_id)
+        return row is not None and row.status is not NodeStatus.PENDING
+
+    def address_of(self, node: NodeId) -> str | None:
+        """Return the published node-to-node address of a node, None when it is not known."""
+        info = self._replica.begin_read_only().table(NODES_INFO).get(node)
+        if info is not None:
+            address = info.node_to_node_interface.get("published_address")
+            if isinstance(address, str):
+                return address
+        return self._named.get(node) or self._said.get(node)
+
+    def may_speak(self, node: NodeId) -> bool:
+        """Say whether a node is heard now."""
+        self._look()
+        heard = self._heard.get(node)
+        if heard is not None:
+            return heard
+        if not self._settled and node in self._named:
+            return True
+        if self._read_at[0] == 0:
+            return False
+        primary = self._replica.raft.primary_id
+        return primary is None or primary == node
+
+    def _look(self) -> None:
+        """Read the table again when it changed; a roll-back may bring back a version."""
+        replica = self._replica
+        version = replica.store.map_version(NODES_INFO.name)
+        read_at = (version, replica.view_at(version))
+        if read_at == self._read_at:
+            return
+        self._read_at = read_at
+        rows = dict(replica.begin_read_only().table(NODES_INFO).items())
+        self._heard = {
+            NodeId(node): not info.retired_committed
+            for node, info in rows.items()
+            if info.status is not NodeStatus.PENDING
+        }
+        own: NodeInfo | None = rows.get(replica.node_id)
+        self._settled = own is not None and own.status is not NodeStatus.PENDING
