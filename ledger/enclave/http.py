@@ -74,6 +74,7 @@ class RequestParser:
         if self.final:
             return
         assert self._parser is not None, "a released parser is not fed"
+        before = len(self.requests)
         rest = data
         while rest:
             try:
@@ -84,7 +85,10 @@ class RequestParser:
             except HttpParserError as problem:
                 if not self.final:
                     self._note(Refusal.PARSING, str(problem))
-                self._fragment = data[:FRAGMENT_SIZE_MAX]
+                # A middleman may carry several clients on one connection: nobody is shown what
+                # could be the whole request of somebody else.
+                if len(self.requests) == before:
+                    self._fragment = data[:FRAGMENT_SIZE_MAX]
                 return
         if self._in_body:
             self._bound_overhead(len(data))

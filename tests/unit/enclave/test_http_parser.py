@@ -241,6 +241,14 @@ def test_answer_to_the_unparsable_shows_what_was_sent() -> None:
     assert len(target.refusal_response().body) < 5000
 
 
+def test_answer_to_the_unparsable_does_not_show_requests_before_it() -> None:
+    target = parser()
+    target.feed(get("/", "authorization: Bearer secret") + b"\x01")
+    assert len(target.requests) == 1
+    assert target.refusal is Refusal.PARSING
+    assert b"secret" not in target.refusal_response().body
+
+
 @pytest.mark.parametrize(
     ("data", "final"),
     [
