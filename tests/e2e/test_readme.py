@@ -31,7 +31,8 @@ def _checkout(folder: Path) -> None:
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_the_tour_runs_as_printed(tmp_path: Path, free_port: int) -> None:
     _checkout(tmp_path)
-    script = "set -e -m\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + "\n".join(_blocks("sh"))
+    trap = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"
+    script = "\n".join(["set -e -m", trap, *_blocks("sh")])
     script = script.replace("8000", str(free_port))
     script = script.replace("scripts/sandbox", f"{Path(sys.prefix) / 'bin' / 'quorate'} sandbox")
     environment = {**os.environ, "HOME": str(tmp_path)}
