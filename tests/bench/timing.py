@@ -37,13 +37,13 @@ class Figure(NamedTuple):
 
 
 def per_call_us(work: Callable[[int], object], count: int, rounds: int = 5) -> float:
-    """Return microseconds per call: the best of some rounds, each of ``work(count)``."""
+    """Return processor time per call in microseconds: the best of some rounds of ``work(count)``."""
     best = float("inf")
     for _ in range(rounds):
         gc.collect()
-        start = time.perf_counter()
+        start = time.process_time()
         work(count)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     return best / count * 1e6
 
 
