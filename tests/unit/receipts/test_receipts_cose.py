@@ -180,6 +180,11 @@ def test_malformed_receipts(data: bytes) -> None:
         verify(data, WORLD.service)
 
 
+def test_longest_proof() -> None:
+    with pytest.raises(VerificationError):
+        verify(_with_proof({1: LEAF, 2: [[True, bytes(32)]] * 64}), WORLD.service)
+
+
 class TestEndorsedKeys:
     """Receipts signed by an earlier service key, with the endorsements that lead to it."""
 
@@ -215,6 +220,8 @@ class TestEndorsedKeys:
         verify(_receipt(), WORLD.service, key_endorsements=[b"never looked at"])
 
     def test_root_outside_the_epoch(self) -> None:
+        only = self._endorsement(10, 10)
+        verify(_receipt(), self.new_service, key_endorsements=[only])
         for begin, end in [(1, 9), (11, 28)]:
             with pytest.raises(VerificationError, match="epoch"):
                 verify(
@@ -254,5 +261,7 @@ class TestEndorsedKeys:
         ):
             with pytest.raises(FormatError):
                 verify(_receipt(), self.new_service, key_endorsements=[data])
-        with pytest.raises(FormatError):
-            verify(_receipt(), self.new_service, key_endorsements=[b""] * 1001)
+        many = [self._endorsement()] * 1000
+        verify(_receipt(), self.new_service, key_endorsements=many)
+        with pytest.raises(FormatError, match="more than 1000"):
+            verify(_receipt(), self.new_service, key_endorsements=[*many, b""])

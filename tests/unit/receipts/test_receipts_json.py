@@ -10,7 +10,12 @@ import pytest
 from ledger.base.errors import FormatError, VerificationError
 from ledger.base.ids import TxId
 from ledger.codec import canonical
-from ledger.crypto.certs import certificate_request, endorse, renew
+from ledger.crypto.certs import (
+    certificate_request,
+    endorse,
+    endorse_previous_service,
+    renew,
+)
 from ledger.crypto.keys import Curve, SigningKey
 from ledger.receipts.build import Leaf, signature_receipt, transaction_receipt
 from ledger.receipts.receipt import parse_receipt
@@ -106,6 +111,8 @@ def test_entries_from_before_there_were_claims() -> None:
         root = merkle.root_of(world.tree)
         signed = replace(world.signed, root=root, signature=world.node_key.sign_digest(root))
         receipt = transaction_receipt(leaf, world.path(3), signed)
+        assert (receipt.leaf is None) == (leaf is old)
+        assert (receipt.leaf_components is None) == (leaf is oldest)
         (proved,) = verify(receipt, world.service).transactions
         assert proved.tx_id == tx_id
         assert proved.claims_digest is None
@@ -125,6 +132,17 @@ def test_recovered_service() -> None:
         verify(transaction_receipt(WORLD.leaf(1), WORLD.path(1), WORLD.signed, [other]), service)
     with pytest.raises(VerificationError):
         verify(receipt, WORLD.service)
+
+
+def test_every_link_of_the_chain_is_checked() -> None:
+    """A link that the service endorsed, but that did not endorse the node."""
+    new_key, service, _ = WORLD.recovered()
+    stranger = World().service
+    link = endorse_previous_service(stranger, new_key, service, WORLD.now, 30)
+    link.verify_endorsed_by(service)
+    receipt = transaction_receipt(WORLD.leaf(1), WORLD.path(1), WORLD.signed, [link])
+    with pytest.raises(VerificationError, match="not signed by key"):
+        verify(receipt, service)
 
 
 def test_renewed_service_certificate_verifies_too() -> None:
@@ -239,6 +257,18 @@ def test_no_receipt(data: bytes | str) -> None:
         parse_receipt(data)
     with pytest.raises(FormatError):
         verify(data, WORLD.service)
+
+
+def test_bounds() -> None:
+    value = _receipt()
+    value["proof"] = [{"left": "00" * 32}] * 64
+    value["service_endorsements"] = [""] * 1000
+    text = json.dumps(value)
+    parse_receipt(text.ljust(1 << 20))
+    with pytest.raises(FormatError, match="at most 1048576"):
+        parse_receipt(text.ljust((1 << 20) + 1))
+    with pytest.raises(FormatError, match="more than 1000"):
+        parse_receipt(json.dumps(value | {"service_endorsements": [""] * 1001}))
 
 
 def test_unknown_fields_are_ignored_and_newer_ones_are_kept() -> None:

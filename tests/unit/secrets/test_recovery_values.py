@@ -12,7 +12,8 @@ from ledger.base.ids import MemberId, TxId
 from ledger.codec import canonical
 from ledger.crypto.keys import Curve, SigningKey
 from ledger.crypto.rsa import RsaPrivateKey
-from ledger.crypto.sharing import Share
+from ledger.crypto.sharing import Share, split
+from ledger.crypto.wrapping import ONLY_IV, wrap, wrapping_key
 from ledger.secrets.broadcast import open_broadcast, recovery_broadcast, rekey_broadcast
 from ledger.secrets.endorsement import (
     check_identity_endorsement,
@@ -180,6 +181,17 @@ def test_shares_of_strangers_and_malformed_values(keys: dict[MemberId, RsaPrivat
         unwrap_with_shares(value, [bytes(43)])
     with pytest.raises(MisuseError):
         unwrap_with_shares(value, [])
+
+
+def test_a_wrapped_secret_of_another_size() -> None:
+    whole, _ = split(1, 1, SeededEntropy())
+    blob = wrap(wrapping_key(whole), bytes(31), ONLY_IV)
+    value = {
+        "encrypted_shares": {},
+        "wrapped_latest_ledger_secret": canonical.b64encode(blob),
+    }
+    with pytest.raises(FormatError, match="31 bytes"):
+        unwrap_with_shares(value, [whole.encode()])
 
 
 def test_submitted_shares_are_sealed_under_the_current_secret() -> None:

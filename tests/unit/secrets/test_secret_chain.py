@@ -65,10 +65,18 @@ def test_rollback_forgets_where_the_first_was_announced_but_not_the_secret() -> 
     chain = SecretChain([_secret(1)])
     chain.note_stored(1, 17)
     assert chain.latest.stored_at == 17
+    chain.rollback(17)
+    assert chain.latest.stored_at == 17
     chain.rollback(16)
     assert chain.latest == _secret(1)
     with pytest.raises(MisuseError):
         chain.note_stored(2, 17)
+
+
+def test_the_last_secret_stays() -> None:
+    chain = SecretChain([_secret(29)])
+    chain.rollback(1)
+    assert chain.latest == _secret(29)
 
 
 @pytest.mark.parametrize(("key", "first"), [(bytes(31), 1), (bytes(33), 1), (bytes(32), 0)])
