@@ -3,16 +3,14 @@
 Most steps change little; what has not changed is not checked again.
 """
 
-from typing import TYPE_CHECKING
-
-from ledger.consensus.messages import AppendEntriesResponse, Message
+from ledger.base.ids import NodeId
+from ledger.consensus.messages import AppendEntriesResponse, Message, ProposeRequestVote
+from ledger.consensus.quorum import quorum_size
+from ledger.consensus.ready import BecamePrimary, Ready, RequestRetirementCleanup
 from ledger.consensus.retirement import COMPLETED, ORDERED, RETIRED_COMMITTED, SIGNED
 from ledger.consensus.state import State
 from ledger.consensus.types import Leadership, RetirementPhase
 from ledger.testing.checkers import Observed, require
-
-if TYPE_CHECKING:
-    from ledger.base.ids import NodeId
 
 PRIMARY = Leadership.PRIMARY
 BACKUP = Leadership.BACKUP
@@ -47,6 +45,7 @@ class LocalChecker:
     """
 
     __slots__ = (
+        "_ages",
         "_commit",
         "_configurations",
         "_matches",
@@ -59,6 +58,7 @@ class LocalChecker:
 
     def __init__(self) -> None:
         self.role = NONE
+        self._ages: dict[NodeId, int] = {}
         self._view = 0
         self._phase: RetirementPhase | None = None
         self._votes: frozenset[NodeId] = frozenset()
@@ -66,6 +66,39 @@ class LocalChecker:
         self._commit = -1
         self._configurations: object = None
         self._seen: object = None
+
+    def heard_from(self, peer: NodeId) -> None:
+        """Note an answer to AppendEntries that is about to be handled."""
+        self._ages[peer] = 0
+
+    def ticked(self, state: State, view: int, elapsed_ms: int) -> None:
+        """Check a node after a tick, before anything else happens to it.
+
+        Args:
+            state: The node.
+            view: Its view before the tick.
+            elapsed_ms: Length of the tick.
+        """
+        name, role = state.node_id, state.leadership
+        is_standing = state.view == view + 1 and role in (CANDIDATE, PRIMARY)
+        require(
+            state.view == view or is_standing,
+            "StateTransitionsProp",
+            f"{name} goes by itself from view {view} to {state.view} as {role}",
+        )
+        if role is not PRIMARY or self.role is not PRIMARY or state.view != self._view:
+            self._ages.clear()  # the time of a primary begins with its leadership
+            return
+        limit = state.settings.election_timeout_ms
+        for peer in state.configurations.others:
+            self._ages[peer] = self._ages.get(peer, 0) + elapsed_ms
+        for nodes in state.configurations.node_sets:
+            answering = sum(1 for node in nodes if node == name or self._ages[node] < limit)
+            require(
+                answering >= quorum_size(len(nodes)),
+                "CheckQuorum",
+                f"{name} stays primary with answers of {answering} of {len(nodes)} nodes",
+            )
 
     def check(self, node: Observed) -> bool:
         """Check a node after a step.
@@ -206,6 +239,28 @@ class LocalChecker:
                 "RetirementCompletedNotInConfigsInv",
                 f"{name} is {phase} and in an active configuration",
             )
+
+
+def check_duties(node: Observed, was: Leadership, outputs: Ready) -> None:
+    """Check what a node owes when its role changes.
+
+    A new primary asks for the clean-up of retirements; one that its own retirement ends asks a
+    peer, if it has one, to stand.
+    """
+    state = node.raft.state
+    if outputs.effects and any(type(effect) is BecamePrimary for effect in outputs.effects):
+        asks = any(type(effect) is RequestRetirementCleanup for effect in outputs.effects)
+        require(
+            asks and state.should_sign,
+            "NewPrimaryDuties",
+            f"new primary {node.node_id} does not ask for clean-up or a signature",
+        )
+    if was is PRIMARY and state.leadership is NONE and len(state.peers):
+        require(
+            any(type(message) is ProposeRequestVote for _, message in outputs.messages),
+            "HandOver",
+            f"{node.node_id} leaves and asks nobody to stand",
+        )
 
 
 def check_message(node: Observed, message: Message, *, tracks_persistence: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 from zlib import crc32
 
 from ledger.base.ids import NodeId, TxId
-from ledger.consensus.messages import Message
+from ledger.consensus.messages import AppendEntriesResponse, Message
 from ledger.consensus.ready import (
     Append,
     BecamePrimary,
@@ -21,7 +21,7 @@ from ledger.consensus.ready import (
 )
 from ledger.consensus.types import Entry, Leadership, Settings
 from ledger.testing.checkers import Invariants, ObservedLog
-from ledger.testing.checkers_local import LocalChecker, check_message
+from ledger.testing.checkers_local import LocalChecker, check_duties, check_message
 from ledger.testing.sim_node import ChainNode, SimulatedNode
 from ledger.testing.sim_probes import Probes
 
@@ -172,10 +172,13 @@ class Cluster:
         """Let a node's clock advance."""
         if self.recorder is not None:
             self.recorder("tick", member.node_id, elapsed_ms)
-        was_primary = member.raft.is_primary
+        state = member.raft.state
+        was_primary = state.leadership is PRIMARY
+        view = state.view
         member.raft.tick(elapsed_ms)
-        if was_primary and not member.raft.is_primary:
+        if was_primary and state.leadership is not PRIMARY:
             self.counters["primary stepped down without a quorum"] += 1
+        member.local.ticked(state, view, elapsed_ms)
         self._after(member)
 
     def deliver(self, source: NodeId, to: Member, message: Message, number: int) -> None:
@@ -183,6 +186,8 @@ class Cluster:
         if self.recorder is not None:
             self.recorder("deliver", source, to.node_id, number)
         self.probes.before_delivery(to.raft.state, message)
+        if type(message) is AppendEntriesResponse:
+            to.local.heard_from(source)
         to.raft.step(source, message)
         self._after(to)
 
@@ -297,6 +302,7 @@ class Cluster:
         ready = member.node.drain()
         was = member.local.role
         state = member.raft.state
+        check_duties(member, was, ready)
         if ready.effects:
             self._take_effects(member, ready.effects, was)
         if member.local.check(member):
