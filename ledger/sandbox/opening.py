@@ -1,6 +1,7 @@
 """What a consortium does until its service is open, and nothing besides."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ledger.base.errors import VerificationError
 from ledger.client.governance import Member
@@ -45,9 +46,23 @@ async def open_service(
             "args": {"next_service_identity": session.service_certificate},
         }
     ]
+    tell(f"member0 proposes {len(users)} users and to open the service")
+    await agree(consortium, actions, tell)
+    await service.wait_until_open(timeout_s)
+
+
+async def agree(consortium: Sequence[Member], actions: Sequence[dict[str, Any]], tell: Tell) -> str:
+    """Propose actions as the first member and vote as one after the other until it is decided.
+
+    Returns:
+        ID of the proposal.
+
+    Raises:
+        VerificationError: the proposal was not accepted.
+        RefusedError: a step was refused.
+    """
     proposal = await consortium[0].propose(actions)
     proposal_id = str(proposal["proposalId"])
-    tell(f"member0 proposed {len(users)} users and to open the service")
     for number, member in enumerate(consortium):
         if proposal["proposalState"] != "Open":
             break
@@ -55,4 +70,4 @@ async def open_service(
         tell(f"member{number} voted; the proposal is {proposal['proposalState']}")
     if proposal["proposalState"] != "Accepted":
         raise VerificationError(f"got proposal state {proposal['proposalState']}, want Accepted")
-    await service.wait_until_open(timeout_s)
+    return proposal_id

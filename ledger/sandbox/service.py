@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from governance.defaults import file_paths
-from ledger.base.errors import UnavailableError
-from ledger.client.service import Service
+from ledger.base.errors import MisuseError, UnavailableError
+from ledger.client.identity import Identity
+from ledger.client.service import Polling, Service
 from ledger.client.session import Session
 from ledger.sandbox.configuration import (
     INTERFACE,
@@ -21,6 +22,17 @@ from ledger.sandbox.configuration import (
 from ledger.sandbox.directory import SandboxDirectory
 from ledger.sandbox.opening import Tell, open_service
 from ledger.sandbox.process import NodeProcess
+from ledger.sandbox.reconfiguration import (
+    TIMEOUT_S,
+    forget_node,
+    retire_node,
+    trust_node,
+    wait_until_pending,
+    wait_until_serving,
+)
+
+_ASK_TIMEOUT_S = 2.0
+"""A node that runs answers at once; one that is suspended does not."""
 
 
 def _silent(line: str) -> None:
@@ -107,33 +119,106 @@ class Sandbox:
         await first.wait_until_started()
         self._tell(f"node 0 serves on https://{self.address} (pid {first.pid})")
         for _ in range(1, options.nodes):
-            await self.add_node()
+            await self._join_opening()
         await self._while_running(self._open_service())
-        self.describe()
+        for node in self.nodes:
+            await self._while_running(wait_until_serving(node, self.service_certificate))
+        await self.describe()
         self._tell("the service is open")
 
-    async def add_node(self) -> NodeProcess:
-        """Start a node that joins, and wait until it takes part.
+    async def _join_opening(self) -> None:
+        """Start a node that is trusted at once, because the service is not open yet."""
+        node = await self.start_joiner()
+        await self._while_running(self._wait_until_part(node))
+        self._tell_joined(node)
 
-        Before the service is open it is trusted at once; later members have to accept it, which
-        is for the caller to arrange.
+    async def start_joiner(self, overlay: dict[str, Any] | None = None) -> NodeProcess:
+        """Start a node that asks to join, and wait until it serves its own interface.
+
+        Args:
+            overlay: Merged into its configuration, on top of the sandbox's.
         """
         number = len(self.nodes)
         port = self._options.port + number if self._options.port else 0
-        node = self._start_node(join_configuration(self.files, number, port, self.address))
+        configuration = join_configuration(self.files, number, port, self.address)
+        node = self._start_node(configuration, overlay or {})
         await node.wait_until_started()
-        await self._while_running(self._wait_until_part(node))
-        self._tell(f"node {number} joined, https://{node.address(INTERFACE)} (pid {node.pid})")
         return node
 
-    def describe(self) -> None:
-        """Write ``sandbox.json`` for the nodes as they are."""
-        self.files.describe([node.record(INTERFACE) for node in self.nodes])
+    async def add_node(self, overlay: dict[str, Any] | None = None) -> NodeProcess:
+        """Start a node that joins the open service, trust it as all members, wait until it serves.
+
+        Args:
+            overlay: Merged into its configuration, on top of the sandbox's.
+        """
+        node = await self.start_joiner(overlay)
+        async with self.session() as session:
+            await wait_until_pending(session, node.node_id)
+            await trust_node(session, self._members(), node.node_id, self._tell)
+        await wait_until_serving(node, self.service_certificate)
+        self._tell_joined(node)
+        await self.describe()
+        return node
+
+    async def remove_node(self, node: NodeProcess) -> int:
+        """Remove a node as all members, stop it when that is safe, have the service forget it.
+
+        Returns:
+            Exit code of the node.
+        """
+        others = [each for each in self.running if each is not node]
+        if not others:
+            raise MisuseError("got the last node to remove, want one of several")
+        async with self.session_with(others[0]) as session:
+            await retire_node(session, self._members(), node.node_id, self._tell)
+            code = await node.stop()
+            await forget_node(session, node.node_id)
+        self._tell(f"node {self.nodes.index(node)} was removed and stopped with {code}")
+        await self.describe()
+        return code
+
+    async def describe(self) -> None:
+        """Write ``sandbox.json`` for the nodes that run.
+
+        Raises:
+            UnavailableError: the service has no primary for a long time.
+        """
+        primary = await self.primary()
+        running = self.running
+        records = [node.record(INTERFACE) for node in running]
+        self.files.describe(records, running.index(primary))
+
+    async def primary(self) -> NodeProcess:
+        """Return the node that takes writes, as it says itself; waits for an election.
+
+        Raises:
+            UnavailableError: there is none for a long time.
+        """
+        polling = Polling(TIMEOUT_S)
+        while True:
+            for node in self.running:
+                if await self._is_primary(node):
+                    return node
+            await polling.pause("no node says that it is the primary")
+
+    async def _is_primary(self, node: NodeProcess) -> bool:
+        address, certificate = node.address(INTERFACE), self.service_certificate
+        async with Session(address, certificate, timeout_s=_ASK_TIMEOUT_S) as session:
+            try:
+                return (await session.get("/node/primary")).status == 200
+            except UnavailableError:
+                return False
+
+    def _members(self) -> list[Identity]:
+        return [member.identity for member in self.files.members]
+
+    def _tell_joined(self, node: NodeProcess) -> None:
+        number = self.nodes.index(node)
+        self._tell(f"node {number} joined, https://{node.address(INTERFACE)} (pid {node.pid})")
 
     async def _open_service(self) -> None:
-        members = [member.identity for member in self.files.members]
         async with self.session() as session:
-            await open_service(session, members, self.files.users, self._tell)
+            await open_service(session, self._members(), self.files.users, self._tell)
 
     async def _wait_until_part(self, node: NodeProcess) -> None:
         async with Session(node.address(INTERFACE), self.service_certificate) as session:
@@ -142,11 +227,12 @@ class Sandbox:
     async def _while_running(self, work: Coroutine[None, None, None]) -> None:
         """Do something that needs the nodes; end early, with its log, when one of them ends."""
         working = asyncio.ensure_future(work)
-        ends = [asyncio.ensure_future(node.wait_until_ended()) for node in self.nodes]
+        watched = self.running
+        ends = [asyncio.ensure_future(node.wait_until_ended()) for node in watched]
         try:
             await asyncio.wait({working, *ends}, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
-                node = next(node for node in self.nodes if node.exit_code is not None)
+                node = next(node for node in watched if node.exit_code is not None)
                 raise UnavailableError(f"node ended with {node.exit_code}:\n{node.log_tail()}")
             working.result()
         finally:
@@ -154,11 +240,13 @@ class Sandbox:
                 task.cancel()
             await asyncio.gather(working, *ends, return_exceptions=True)
 
-    def _start_node(self, configuration: dict[str, Any]) -> NodeProcess:
+    def _start_node(
+        self, configuration: dict[str, Any], overlay: dict[str, Any] | None = None
+    ) -> NodeProcess:
         options = self._options
         if options.app is not None:
             configuration["app"] = options.app
-        configuration = merge(configuration, options.overlay)
+        configuration = merge(merge(configuration, options.overlay), overlay or {})
         directory = self.files.node_directory(len(self.nodes))
         node = NodeProcess(directory, configuration, options.node_options)
         self.nodes.append(node)
@@ -166,7 +254,7 @@ class Sandbox:
 
     async def wait_until_one_ends(self) -> NodeProcess:
         """Wait until the first node ends, and return it."""
-        ends = {asyncio.ensure_future(node.wait_until_ended()): node for node in self.nodes}
+        ends = {asyncio.ensure_future(node.wait_until_ended()): node for node in self.running}
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             return ends[done.pop()]
@@ -176,9 +264,15 @@ class Sandbox:
             await asyncio.gather(*ends, return_exceptions=True)
 
     @property
+    def running(self) -> list[NodeProcess]:
+        """The nodes that have not ended, oldest first."""
+        return [node for node in self.nodes if node.exit_code is None]
+
+    @property
     def address(self) -> str:
-        """``host:port`` of node 0."""
-        return self.nodes[0].address(INTERFACE)
+        """``host:port`` of the oldest node that runs."""
+        running = self.running
+        return (running[0] if running else self.nodes[0]).address(INTERFACE)
 
     @property
     def service_certificate(self) -> str:
@@ -186,13 +280,18 @@ class Sandbox:
         return self.files.service_certificate_file.read_text()
 
     def session(self, user: int | None = None) -> Session:
-        """Return a session with node 0, as a user or as nobody."""
+        """Return a session with the oldest node that runs, as a user or as nobody."""
         identity = None if user is None else self.files.users[user]
         return Session(self.address, self.service_certificate, identity)
 
+    def session_with(self, node: NodeProcess, user: int | None = None) -> Session:
+        """Return a session with one node, as a user or as nobody."""
+        identity = None if user is None else self.files.users[user]
+        return Session(node.address(INTERFACE), self.service_certificate, identity)
+
     async def stop(self) -> None:
         """Stop every node in order, by force where that takes too long."""
-        running = [node for node in self.nodes if node.exit_code is None]
+        running = self.running
         await asyncio.gather(*(node.stop() for node in running))
         for node in running:
             self._tell(f"node with pid {node.pid} stopped with {node.exit_code}")
