@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from ledger.enclave.http_heads import KnownHeads
 from ledger.enclave.session_limits import HEAD_LINES_SIZE_MAX, Refusal, SessionLimits
 from ledger.endpoints.errors import Code, error
 from ledger.endpoints.request import Request, Session
@@ -45,10 +46,32 @@ class RequestParser:
     """
 
     __slots__ = (
-        "_body", "_body_size", "_body_size_max", "_body_wire_size", "_count", "_count_max",
-        "_fragment", "_head_size", "_head_size_max", "_headers", "_in_body", "_parser",
-        "_partial_line", "_path", "_query", "_reason", "_session", "_size_max", "_target",
-        "body_size_total", "final", "keep_alive_asked", "refusal", "requests", "wants_continue",
+        "_body",
+        "_body_size",
+        "_body_size_max",
+        "_body_wire_size",
+        "_count",
+        "_count_max",
+        "_fragment",
+        "_head_size",
+        "_head_size_max",
+        "_headers",
+        "_heads",
+        "_in_body",
+        "_parser",
+        "_partial_line",
+        "_path",
+        "_query",
+        "_reason",
+        "_session",
+        "_size_max",
+        "_target",
+        "body_size_total",
+        "final",
+        "keep_alive_asked",
+        "refusal",
+        "requests",
+        "wants_continue",
     )  # fmt: skip
 
     def __init__(self, limits: SessionLimits, session: Session) -> None:
@@ -59,6 +82,7 @@ class RequestParser:
         self._session: Session | None = session
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self._partial_line = 0
+        self._heads = KnownHeads()
         self._fragment = b""
         self._reason = ""
         self.requests: list[Request] = []
@@ -75,6 +99,14 @@ class RequestParser:
             return
         assert self._parser is not None, "a released parser is not fed"
         before = len(self.requests)
+        at_start = not (self._in_body or self._head_size or self._partial_line)
+        if at_start:
+            assert self._session is not None, "a released parser is not fed"
+            taken = self._heads.take(data, self._session, self.requests)
+            if taken:
+                self.body_size_total += sum([len(each.body) for each in self.requests[before:]])
+                data = data[taken:]
+                before = len(self.requests)
         rest = data
         while rest:
             try:
@@ -90,6 +122,8 @@ class RequestParser:
                 if len(self.requests) == before:
                     self._fragment = data[:FRAGMENT_SIZE_MAX]
                 return
+        if at_start and len(self.requests) > before:
+            self._heads.learn(data, self.requests[before])
         if self._in_body:
             self._bound_overhead(len(data))
         elif self._head_size:
