@@ -37,7 +37,7 @@ class Figure(NamedTuple):
 
 
 def per_call_us(work: Callable[[int], object], count: int, rounds: int = 5) -> float:
-    """Return processor time per call in microseconds: the best of some rounds of ``work(count)``."""
+    """Return microseconds of processor time per call: the best of some ``work(count)``."""
     best = float("inf")
     for _ in range(rounds):
         gc.collect()

@@ -68,6 +68,17 @@ def test_transaction_at_the_kept_version_goes_on_after_a_rollback() -> None:
     assert store.commit(tx, 3) == {NAME: {b"k": b"v"}}
 
 
+def test_versions_made_after_a_rollback_are_not_dropped_by_it() -> None:
+    store = counted(3)
+    store.rollback(1)
+    for seqno in (2, 3):
+        store.advance(seqno)
+    tx = store.begin()
+    tx.map(NAME).put(b"k", b"v")
+    store.advance(4)
+    assert store.commit(tx, 5) == {NAME: {b"k": b"v"}}
+
+
 def test_second_rollback_drops_the_version_kept_by_the_first() -> None:
     store = counted(1)
     tx = store.begin()
@@ -128,6 +139,7 @@ def test_a_reserved_version_is_filled_later() -> None:
     store.advance(4)
     blind, reader, walker = store.begin(), store.begin(), store.begin()
     assert reader.map(SIGNATURES).get(b"k") == b"old"
+    assert list(walker.map(SIGNATURES).items()) == [(b"k", b"old")]  # makes the order
     walk = walker.map(SIGNATURES).items()
     store.apply(5, {NAME: {b"last": b"005"}})
     later = store.begin(read_only=True)
