@@ -1,7 +1,8 @@
 """The ``quorate`` command: finds the sub-command and loads only that one.
 
 ``COMMANDS`` names the modules. Each of them has ``app``, a ``typer.Typer``; ``node`` is read by
-the standard library alone, so that the host process of a node stays small.
+the standard library alone, so that the host process of a node stays small. ``node list`` and
+``node status`` ask nodes that run.
 """
 
 import importlib
@@ -24,8 +25,11 @@ COMMANDS = {
 }
 """Sub-commands in the order of the help text, with the module of each."""
 
+NODE_QUESTIONS = {"list": "ledger.cli.node_status", "status": "ledger.cli.node_status"}
+"""What comes behind ``node`` instead of its options, with the module of each."""
+
 SUMMARIES = {
-    "node": "Run one node of a service.",
+    "node": "Run one node of a service; list and status look at nodes that run.",
     "sandbox": "Run a whole local service, with members, users and keys.",
     "keygen": "Make keys and a certificate for a member or user.",
     "gov": "Govern a service: propose, vote, acknowledge, look.",
@@ -63,8 +67,9 @@ def run(arguments: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         return _complain(f"got command {name!r}, want one of {', '.join(COMMANDS)}")
-    module = importlib.import_module(COMMANDS[name])
-    if name == "node":
+    question = NODE_QUESTIONS.get(arguments[1]) if name == "node" and arguments[1:] else None
+    module = importlib.import_module(question or COMMANDS[name])
+    if name == "node" and question is None:
         code: int = module.run(arguments[1:])
         return code
     return _run_typer(module.app, f"quorate {name}", arguments[1:])

@@ -1,0 +1,153 @@
+"""``quorate node list`` and ``quorate node status``: who is in a service, and how everybody is."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ledger.base.errors import FormatError, MisuseError, UnavailableError
+from ledger.client.identity import read_pem
+from ledger.client.nodes import ListedNode, NodeView, list_nodes, look_at_all
+from ledger.client.session import Session
+from ledger.codec import canonical
+
+EXIT_UNWELL = 1
+_ID_SHOWN = 12
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+
+DirectoryOption = Annotated[
+    Path | None, typer.Option("--dir", help="Directory of a running sandbox.")
+]
+AddressOption = Annotated[
+    str | None, typer.Option("--address", help="Address of a node, host:port.")
+]
+TrustOption = Annotated[
+    Path | None, typer.Option("--cacert", help="Certificate of the service, PEM.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+
+
+@app.command("list")
+def list_command(
+    directory: DirectoryOption = None,
+    address: AddressOption = None,
+    cacert: TrustOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the nodes of a service as its nodes table has them."""
+    addresses, certificate = _service(directory, address, cacert)
+    nodes = asyncio.run(_listed(addresses, certificate))
+    if as_json:
+        print(json.dumps([asdict(node) for node in nodes], indent=2))
+    else:
+        _print_table(("node", "status", "", "addresses"), [_listed_row(node) for node in nodes])
+
+
+@app.command()
+def status(
+    directory: DirectoryOption = None,
+    address: AddressOption = None,
+    cacert: TrustOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask every node of a service for its role, view, commit, lag and retirement.
+
+    Exit code 0: all answered and one is primary. 1: not so.
+    """
+    addresses, certificate = _service(directory, address, cacert)
+    views = asyncio.run(_looked_at(addresses, certificate))
+    newest = max(view.commit.seqno for view in views)
+    if as_json:
+        rows = [{**asdict(view), "commit": str(view.commit)} for view in views]
+        print(json.dumps(rows, indent=2))
+    else:
+        titles = ("node", "address", "role", "view", "commit", "lag", "retirement", "")
+        _print_table(titles, [_viewed_row(view, newest) for view in views])
+    if any(view.problem for view in views) or not any(view.role == "Leader" for view in views):
+        raise typer.Exit(EXIT_UNWELL)
+
+
+def _service(
+    directory: Path | None, address: str | None, cacert: Path | None
+) -> tuple[list[str], str]:
+    """Return addresses of nodes and the service's certificate."""
+    if directory is not None:
+        described = _described(directory)
+        addresses = [str(node["address"]) for node in described["nodes"]]
+        cacert = cacert or Path(described["service_certificate"])
+        if address is not None:
+            addresses.insert(0, address)
+    elif address is None or cacert is None:
+        raise MisuseError("got no service, want --dir, or --address and --cacert")
+    else:
+        addresses = [address]
+    return addresses, read_pem(cacert).decode("ascii", "replace")
+
+
+def _described(directory: Path) -> dict[str, Any]:
+    file = directory / "sandbox.json"
+    try:
+        described = canonical.loads(file.read_bytes())
+    except OSError as error:
+        raise FormatError(f"cannot read {file}: {error.strerror}") from error
+    try:
+        described["nodes"][0]["address"], described["service_certificate"]
+    except (KeyError, IndexError, TypeError) as error:
+        raise FormatError(f"got {file}, which does not describe a sandbox") from error
+    found: dict[str, Any] = described
+    return found
+
+
+async def _listed(addresses: Sequence[str], certificate: str) -> list[ListedNode]:
+    """Ask one node after the other until one answers."""
+    problem = UnavailableError("there is no node to ask")
+    for address in addresses:
+        try:
+            async with Session(address, certificate, timeout_s=3.0) as session:
+                return await list_nodes(session)
+        except UnavailableError as error:
+            problem = error
+    raise problem
+
+
+async def _looked_at(addresses: Sequence[str], certificate: str) -> list[NodeView]:
+    """Ask the nodes that the table lists and those that were named."""
+    try:
+        nodes = await _listed(addresses, certificate)
+    except UnavailableError:
+        nodes = []
+    known = list(dict.fromkeys(addresses))
+    for node in nodes:
+        if not set(known).intersection(node.addresses.values()):
+            known += list(node.addresses.values())[:1]
+    return await look_at_all(known, certificate)
+
+
+def _listed_row(node: ListedNode) -> tuple[str, ...]:
+    remark = "primary" if node.is_primary else "removable" if node.is_removable else ""
+    addresses = ", ".join(f"{name} {address}" for name, address in node.addresses.items())
+    return node.id, node.status, remark, addresses
+
+
+def _viewed_row(view: NodeView, newest: int) -> tuple[str, ...]:
+    if view.problem:
+        return view.id[:_ID_SHOWN] or "?", view.address, view.role, "", "", "", "", view.problem
+    lag = str(newest - view.commit.seqno)
+    commit = str(view.commit)
+    number = str(view.view)
+    return (
+        view.id[:_ID_SHOWN], view.address, view.role, number, commit, lag, view.retirement, ""
+    )  # fmt: skip
+
+
+def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    lines = [titles, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join(cells).rstrip())

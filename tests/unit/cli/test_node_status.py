@@ -1,0 +1,111 @@
+"""``quorate node list|status``: which nodes are asked, what is shown of their answers."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ledger.base.ids import TxId
+from ledger.cli import main, node_status
+from ledger.client.nodes import ListedNode, NodeView
+
+PRIMARY = NodeView("127.0.0.1:1", "a" * 64, "PartOfNetwork", "Leader", 3, TxId(3, 20))
+BACKUP = NodeView("127.0.0.1:2", "b" * 64, "PartOfNetwork", "Follower", 3, TxId(3, 15), "Completed")
+AWAY = NodeView("127.0.0.1:3", problem="no answer")
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Path:
+    certificate = tmp_path / "service_cert.pem"
+    certificate.write_text("-----BEGIN CERTIFICATE-----\n")
+    nodes = [{"address": "127.0.0.1:1"}, {"address": "127.0.0.1:2"}]
+    described = {"nodes": nodes, "service_certificate": str(certificate)}
+    (tmp_path / "sandbox.json").write_text(json.dumps(described))
+    return tmp_path
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, views: list[NodeView]) -> list[list[str]]:
+    """Have ``views`` seen, and return the addresses that were asked."""
+    asked: list[list[str]] = []
+
+    async def looked_at(addresses: list[str], certificate: str) -> list[NodeView]:
+        assert certificate.startswith("-----BEGIN")
+        asked.append(list(addresses))
+        return views
+
+    monkeypatch.setattr(node_status, "_looked_at", looked_at)
+    return asked
+
+
+def test_status_shows_role_view_commit_lag_and_retirement(
+    sandbox: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = pretend(monkeypatch, [PRIMARY, BACKUP])
+    assert main.run(["node", "status", "--dir", str(sandbox)]) == 0
+    assert asked == [["127.0.0.1:1", "127.0.0.1:2"]]
+    titles, primary, backup = capsys.readouterr().out.splitlines()
+    assert titles.split() == ["node", "address", "role", "view", "commit", "lag", "retirement"]
+    assert primary.split() == ["a" * 12, "127.0.0.1:1", "Leader", "3", "3.20", "0"]
+    assert backup.split() == ["b" * 12, "127.0.0.1:2", "Follower", "3", "3.15", "5", "Completed"]
+
+
+@pytest.mark.parametrize("views", [[PRIMARY, AWAY], [BACKUP], [AWAY]])
+def test_a_service_that_is_not_well_is_told_by_the_exit_code(
+    views: list[NodeView], sandbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, views)
+    assert main.run(["node", "status", "--dir", str(sandbox)]) == node_status.EXIT_UNWELL
+
+
+def test_status_as_json(
+    sandbox: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend(monkeypatch, [PRIMARY])
+    assert main.run(["node", "status", "--dir", str(sandbox), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["role"], row["commit"], row["view"]) == ("Leader", "3.20", 3)
+
+
+def test_list_shows_the_table(
+    sandbox: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def listed(addresses: list[str], certificate: str) -> list[ListedNode]:
+        del certificate
+        assert addresses == ["127.0.0.1:1", "127.0.0.1:2"]
+        return [
+            ListedNode("a" * 64, "Trusted", True, False, {"rpc": "127.0.0.1:1"}),
+            ListedNode("b" * 64, "Retired", False, True, {"rpc": "127.0.0.1:2"}),
+        ]
+
+    monkeypatch.setattr(node_status, "_listed", listed)
+    assert main.run(["node", "list", "--dir", str(sandbox)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == ["a" * 64, "Trusted", "primary", "rpc", "127.0.0.1:1"]
+    assert lines[2] == ["b" * 64, "Retired", "removable", "rpc", "127.0.0.1:2"]
+
+
+MISTAKES = [
+    ([], "want --dir, or --address and --cacert"),
+    (["--address", "127.0.0.1:1"], "want --dir, or --address and --cacert"),
+    (["--dir", "/nowhere"], "cannot read /nowhere/sandbox.json"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), MISTAKES)
+def test_a_service_has_to_be_named(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["node", "status", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_nobody_answers(sandbox: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    certificate = sandbox / "service_cert.pem"
+    certificate.write_text("no certificate")
+    assert main.run(["node", "status", "--dir", str(sandbox)]) != 0
+    assert capsys.readouterr().err
+
+
+def test_a_node_that_is_run_keeps_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["node", "--config"]) == 2
+    assert "quorate node" in capsys.readouterr().err
