@@ -108,9 +108,9 @@ class Runtime:
                 case RetirementCleanup():
                     for clean in self.on_retirement:
                         clean()
-        wait_ms = replica.wait_ms()
-        if wait_ms is not None:
-            self._shell.wake_in(wait_ms)
+        if replica.awaits_signature and not self._wake_asked:
+            self._wake_asked = True
+            self._shell.wake_in(replica.wait_ms())
 
     def _write(self, effect: WriteEntries) -> None:
         data = effect.data
@@ -126,6 +126,7 @@ class Runtime:
             begin, first = end, first + count
 
     def _sign(self, effect: SignRoot) -> None:
+        self._wake_asked = False
         sign = partial(self._signer.sign, effect.tx_id, effect.root, effect.issued_at)
         self._shell.run_in_thread(sign, partial(self._replica.signature_made, effect.tx_id))
 

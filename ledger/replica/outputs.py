@@ -4,6 +4,7 @@ Effects are taken from consensus after every input, applied to store and tree, a
 the next ``drain``. Entries of one drain that follow each other become one write.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ledger.consensus.ready import (
@@ -44,9 +45,10 @@ class Outputs:
         """Queue an effect of the replica's own."""
         self._effects.append(effect)
 
-    def drain(self) -> list[Effect]:
-        """Take what consensus has decided and return everything queued, in order."""
-        self.take()
+    def drain(self) -> Sequence[Effect]:
+        """Return everything queued, in order; what consensus decided was taken with each input."""
+        if not self._effects:
+            return ()
         effects, self._effects = self._effects, []
         return effects
 

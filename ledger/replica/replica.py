@@ -12,7 +12,7 @@ Invariants: ``store.version`` is the newest seqno given out; the tree holds the 
 everything below the outstanding signature; entries reach consensus in seqno order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ledger.base.clock import Clock
@@ -223,10 +223,11 @@ class Replica:
 
     # -- once per loop turn ------------------------------------------------------------
 
-    def flush(self) -> list[Effect]:
+    def flush(self) -> Sequence[Effect]:
         """Sign when due, hand new entries to consensus, and return what the shell has to do."""
         if self.is_primary:
-            self._maybe_sign()
+            if self._unsigned or self._sign_now:
+                self._maybe_sign()
             if self._batch_due or len(self._batch) >= BATCH_ENTRIES:
                 self._hand_over_batch()
         return self._outputs.drain()
@@ -241,11 +242,15 @@ class Replica:
             batch, self._batch = self._batch, []
             accepted = self.raft.replicate(batch, self.view)
             assert accepted, f"consensus refused entries {batch[0].seqno} to {batch[-1].seqno}"
+            self._outputs.take()
 
-    def wait_ms(self) -> float | None:
-        """Return how long until ``flush`` would sign what is unsigned now; None for nothing."""
-        if not self.is_primary or self._signing is not None or not self._unsigned:
-            return None
+    @property
+    def awaits_signature(self) -> bool:
+        """Whether there is something unsigned and no signature being made."""
+        return self._unsigned > 0 and self._signing is None and self.is_primary
+
+    def wait_ms(self) -> float:
+        """Return how long until ``flush`` would sign what is unsigned now."""
         return self._cadence.wait_ms(self._clock.monotonic_ms())
 
     def sign_soon(self) -> None:
@@ -253,7 +258,7 @@ class Replica:
         self._sign_now = True
 
     def _maybe_sign(self) -> None:
-        if self._signing is not None or not (self._unsigned or self._sign_now):
+        if self._signing is not None:
             return
         now_ms = self._clock.monotonic_ms()
         if self._sign_now or self._cadence.due(now_ms, self._unsigned):
