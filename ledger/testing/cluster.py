@@ -106,6 +106,7 @@ class Cluster:
         trace: Digest of everything that happened, equal for equal schedules.
         chance: The nodes' next random number is derived from it; schedules set it.
         recorder: Called with each event when a schedule is to be written down.
+        recorded: Number of those calls.
     """
 
     def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
@@ -117,6 +118,7 @@ class Cluster:
         self.trace = 0
         self.chance = 0
         self.recorder: Callable[..., None] | None = None
+        self.recorded = 0
         self._surroundings = surroundings
 
     @property
@@ -131,13 +133,11 @@ class Cluster:
     # Making nodes
 
     def bootstrap(self, node_id: NodeId) -> Member:
-        """Start the service on its first node: a configuration of one and its signature."""
-        member = self._add(ChainNode(node_id, self.settings, self.jitter))
+        """Start the service on its first node, which owes a configuration and a signature."""
         self._record("bootstrap", node_id)
+        member = self._add(ChainNode(node_id, self.settings, self.jitter))
         member.raft.bootstrap_primary()
         self._after(member)
-        self.configure(member, frozenset({node_id}))
-        self.sign(member)
         return member
 
     def join_empty(self, node_id: NodeId) -> Member:
@@ -171,7 +171,7 @@ class Cluster:
     def tick(self, member: Member, elapsed_ms: int) -> None:
         """Let a node's clock advance."""
         if self.recorder is not None:
-            self.recorder("tick", member.node_id, elapsed_ms)
+            self._record("tick", member.node_id, elapsed_ms)
         state = member.raft.state
         was_primary = state.leadership is PRIMARY
         view = state.view
@@ -184,7 +184,7 @@ class Cluster:
     def deliver(self, source: NodeId, to: Member, message: Message, number: int) -> None:
         """Hand a node a message, the ``number``-th from its sender to it."""
         if self.recorder is not None:
-            self.recorder("deliver", source, to.node_id, number)
+            self._record("deliver", source, to.node_id, number)
         self.probes.before_delivery(to.raft.state, message)
         if type(message) is AppendEntriesResponse:
             to.local.heard_from(source)
@@ -215,7 +215,11 @@ class Cluster:
     def clean_up(self, member: Member) -> bool:
         """Let a node mark the nodes that have left for good, if it is primary."""
         nodes = self.unmarked(member)
-        if not nodes or not member.raft.is_primary:
+        return bool(nodes) and self.mark_removable(member, nodes)
+
+    def mark_removable(self, member: Member, nodes: frozenset[NodeId]) -> bool:
+        """Let a node mark nodes as removable, if it is primary."""
+        if not member.raft.is_primary:
             return False
         self._record("mark_removable", member.node_id, nodes)
         done = member.node.mark_removable(nodes)
@@ -294,6 +298,7 @@ class Cluster:
 
     def _record(self, *event: object) -> None:
         if self.recorder is not None:
+            self.recorded += 1
             self.recorder(*event)
 
     def _after(self, member: Member) -> None:

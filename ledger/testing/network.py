@@ -50,10 +50,14 @@ class Network:
         self.node_delays: dict[NodeId, int] = {}
         self._plan = plan
         self._chance = chance
-        self._is_healed = False
+        self._is_healed = True
         self._counts: dict[Link, int] = {}
         self._busy_until: dict[Link, int] = {}
         self._old: deque[Envelope] = deque(maxlen=OLD_MESSAGES_KEPT)
+
+    def begin_faults(self) -> None:
+        """Let go wrong what the plan says; until then nothing does."""
+        self._is_healed = False
 
     def heal(self) -> None:
         """Stop every fault: from now on messages arrive once, in order and soon."""

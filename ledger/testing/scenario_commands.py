@@ -373,7 +373,7 @@ def _assert_absent_config(world: World, arguments: Arguments) -> None:
 @_command("assert_state_sync", is_checked=False)
 def _assert_state_sync(world: World, arguments: Arguments) -> None:
     del arguments
-    found = differences(world.nodes.values())
+    found = differences(world, world.nodes.values())
     _require(not found, found)
 
 
@@ -405,7 +405,9 @@ def _loop_until_sync(world: World, arguments: Arguments) -> None:
         raise ScenarioFailedError("no node is primary, so nothing can converge")
     world.propose(primary, payload.signature)
     considered = [
-        node for node in world.nodes.values() if node.status().membership_state == "Active"
+        node
+        for node in world.nodes.values()
+        if node.status().membership_state == "Active" and node.node_id not in world.stopped
     ]
     for node in considered:
         world.link_with_all(node.node_id)
@@ -413,7 +415,7 @@ def _loop_until_sync(world: World, arguments: Arguments) -> None:
     for _ in range(SYNC_ROUNDS):
         world.tick(primary, MESSAGE_TIMEOUT_MS)
         _dispatch_all(world, arguments)
-        found = differences(considered)
+        found = differences(world, considered)
         if not found:
             return
     raise ScenarioFailedError(f"no agreement after {SYNC_ROUNDS} rounds: {found}")
@@ -528,6 +530,30 @@ def _bootstrap(world: World, arguments: Arguments) -> None:
     node = world.node(arguments[0])
     node.bootstrap_primary()
     world.collect(node)
+
+
+@_command("join", least=3, most=3)
+def _join(world: World, arguments: Arguments) -> None:
+    """Create a node that starts from another's committed prefix, up to a signature."""
+    source = world.node(arguments[1])
+    node = world.create(arguments[0], is_ticking=False)
+    world.link_with_all(arguments[0])
+    last = integer(arguments[2])
+    if not 0 < last <= source.commit:
+        raise FormatError(f"got {last} to start from, want 1 to {source.commit}")
+    entries = world.ledgers[source.node_id][:last]
+    configurations, retiring = payload.membership(entries)
+    starts = [start for start in source.view_starts if start <= last]
+    node.initialise(last, entries[-1].view, starts, last, configurations, retiring)
+    world.ledgers[node.node_id] = entries
+    world.collect(node)
+
+
+@_command("stop", least=1, most=1)
+def _stop(world: World, arguments: Arguments) -> None:
+    """End a node for ever: nothing reaches it, and nothing of it counts but what it holds."""
+    _disconnect_node(world, arguments)
+    world.stopped.add(world.node(arguments[0]).node_id)
 
 
 @_command("hand_over", least=1, most=1)

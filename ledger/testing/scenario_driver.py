@@ -9,17 +9,24 @@ A session::
     driver.run(parse("start_node,0\nemit_signature,2\nassert_commit_idx,0,2"))
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from ledger.base.errors import FormatError, LedgerError
+from ledger.base.errors import FormatError
+from ledger.base.ids import NodeId
 from ledger.consensus.testing import make_node
-from ledger.consensus.types import Jitter
+from ledger.consensus.types import Entry, EntryRole, Jitter
+from ledger.testing import scenario_payload as payload
+from ledger.testing.checkers import InvariantError
+from ledger.testing.checkers_full import FullChecker, Whole
 from ledger.testing.scenario_commands import COMMANDS
 from ledger.testing.scenario_language import Command
 from ledger.testing.scenario_trace import Trace
-from ledger.testing.scenario_world import NodeFactory, World, check_commit_safety
-
-Check = Callable[[World, Command], None]
+from ledger.testing.scenario_world import (
+    NodeFactory,
+    ScenarioFailedError,
+    World,
+    check_commit_safety,
+)
 
 
 class Driver:
@@ -35,18 +42,18 @@ class Driver:
         *,
         jitter: Jitter,
         factory: NodeFactory = make_node,
-        check_after_each: Check | None = None,
+        invariants: bool = True,
     ) -> None:
         """Prepare a world without nodes.
 
         Args:
             jitter: Source of chance of the nodes.
             factory: Makes nodes.
-            check_after_each: An additional check after each command.
+            invariants: Whether to check every invariant of the protocol after each command too.
         """
         self.trace = Trace()
         self.world = World(factory, jitter, self.trace)
-        self._check_after_each = check_after_each
+        self._checker = FullChecker(_role_of) if invariants else None
 
     def run(self, commands: Iterable[Command]) -> None:
         """Run the commands, then require that the nodes converge.
@@ -72,8 +79,23 @@ class Driver:
             if definition.is_checked:
                 for node in self.world.nodes.values():
                     check_commit_safety(self.world, node)
-            if self._check_after_each is not None:
-                self._check_after_each(self.world, command)
-        except LedgerError as error:
+            if self._checker is not None:
+                self._checker.check(self._wholes())
+        except InvariantError as error:
+            raise InvariantError(error.invariant, f"line {command.line}: {error}") from error
+        except (FormatError, ScenarioFailedError) as error:
             raise type(error)(f"line {command.line}, {command.text}: {error}") from error
         self.trace.end(self.world.nodes.values())
+
+    def _wholes(self) -> dict[NodeId, Whole]:
+        world = self.world
+        return {
+            name: Whole(node, world.ledgers[name], is_alive=name not in world.stopped)
+            for name, node in world.nodes.items()
+        }
+
+
+def _role_of(entry: Entry) -> EntryRole:
+    role = payload.apply(entry.view, entry.seqno, entry.data)
+    assert role is not None, "a node holds only entries that apply"
+    return role

@@ -1,7 +1,9 @@
 """Entries of scenarios and simulations as bytes that say what role they have."""
 
+from collections.abc import Sequence
+
 from ledger.base.ids import NodeId
-from ledger.consensus.types import PLAIN, Applied, Proposed
+from ledger.consensus.types import PLAIN, Applied, Entry, Proposed
 
 SIGNATURE = Applied(committable=True)
 
@@ -40,6 +42,26 @@ def apply(view: int, seqno: int, data: bytes) -> Applied | None:
             return Applied(retired_committed=_split(data[1:]))
         case _:
             return None
+
+
+def membership(
+    entries: Sequence[Entry],
+) -> tuple[list[tuple[int, frozenset[NodeId]]], frozenset[NodeId]]:
+    """Return what a committed log says of its nodes.
+
+    Returns:
+        Its newest configuration, in a list of one, and the nodes that have left without being
+        marked as removable.
+    """
+    newest: list[tuple[int, frozenset[NodeId]]] = []
+    left: set[NodeId] = set()
+    for entry in entries:
+        role = apply(entry.view, entry.seqno, entry.data) or PLAIN
+        if role.configuration is not None:
+            left |= (newest[0][1] if newest else frozenset()) - role.configuration
+            newest = [(entry.seqno, role.configuration)]
+        left -= role.retired_committed or frozenset()
+    return newest, frozenset(left)
 
 
 def _join(nodes: frozenset[NodeId]) -> bytes:

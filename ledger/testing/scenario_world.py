@@ -16,7 +16,8 @@ from ledger.base.ids import NodeId
 from ledger.consensus.messages import AppendEntries, Message
 from ledger.consensus.quorum import quorum_size
 from ledger.consensus.raft import Raft
-from ledger.consensus.types import EntryRole, Jitter, Proposed, Settings
+from ledger.consensus.ready import Append, Truncate
+from ledger.consensus.types import Entry, EntryRole, Jitter, Proposed, Settings
 from ledger.testing import scenario_payload as payload
 from ledger.testing.scenario_trace import Trace, describe_message
 
@@ -69,6 +70,8 @@ class World:
         jitter: Source of chance of the nodes.
         trace: Records what happens.
         nodes: Nodes by id, in ascending order of the ids.
+        ledgers: Entries that each node wrote, the one at ``seqno`` under ``seqno - 1``.
+        stopped: Nodes that have ended.
         queues: Messages of each node not yet dispatched.
         links: Ordered pairs that can talk.
         archive: Every message ever queued, by sender, destination and number.
@@ -83,6 +86,8 @@ class World:
     jitter: Jitter
     trace: Trace
     nodes: dict[NodeId, Raft] = field(default_factory=dict)
+    ledgers: dict[NodeId, list[Entry]] = field(default_factory=dict)
+    stopped: set[NodeId] = field(default_factory=set)
     queues: dict[NodeId, deque[Sent]] = field(default_factory=dict)
     links: set[tuple[NodeId, NodeId]] = field(default_factory=set)
     archive: dict[tuple[NodeId, NodeId, int], Message] = field(default_factory=dict)
@@ -111,6 +116,7 @@ class World:
         self.nodes[node_id] = node
         self.nodes = dict(sorted(self.nodes.items()))
         self.queues[node_id] = deque()
+        self.ledgers[node_id] = []
         if is_ticking:
             node.start_ticking()
         return node
@@ -158,9 +164,18 @@ class World:
         self.links.discard((NodeId(other), NodeId(one)))
 
     def collect(self, node: Raft) -> None:
-        """Queue what a node wants to send."""
+        """Do a node's effects on its ledger, and queue what it wants to send."""
         source = node.node_id
-        for to, message in node.ready().messages:
+        ready = node.ready()
+        for effect in ready.effects:
+            match effect:
+                case Append(entry):
+                    self.ledgers[source].append(entry)
+                case Truncate(seqno):
+                    del self.ledgers[source][seqno:]
+                case _:
+                    pass
+        for to, message in ready.messages:
             pair = (source, to)
             number = self.counts.get(pair, 0) + 1
             self.counts[pair] = number
@@ -195,11 +210,10 @@ class World:
         """Give AppendEntries the entries their sender has now; None if it has lost one."""
         if not isinstance(message, AppendEntries):
             return message
-        held = [
-            source.entry(seqno) for seqno in range(message.prev_seqno + 1, message.last_seqno + 1)
-        ]
-        entries = tuple(entry for entry in held if entry is not None)
-        return message.with_entries(entries) if len(entries) == len(held) else None
+        ledger = self.ledgers[source.node_id]
+        if message.last_seqno > len(ledger):
+            return None
+        return message.with_entries(tuple(ledger[message.prev_seqno : message.last_seqno]))
 
     def tick(self, node: Raft, elapsed_ms: int) -> None:
         """Advance one node's clock."""
@@ -243,7 +257,7 @@ def integer(text: str) -> int:
     return int(text)
 
 
-def differences(nodes: Iterable[Raft]) -> str:
+def differences(world: World, nodes: Iterable[Raft]) -> str:
     """Compare view, last, commit and all entries of some nodes; empty if they agree."""
     reference: Raft | None = None
     for node in nodes:
@@ -253,23 +267,14 @@ def differences(nodes: Iterable[Raft]) -> str:
         mine, theirs = position_of(reference), position_of(node)
         if mine != theirs:
             return f"{reference.node_id} is at {mine}, {node.node_id} at {theirs}"
-        seqno = first_difference(reference, node, node.last)
-        if seqno:
-            return f"{reference.node_id} and {node.node_id} differ at {seqno}"
+        if world.ledgers[reference.node_id] != world.ledgers[node.node_id]:
+            return f"the entries of {reference.node_id} and {node.node_id} differ"
     return ""
 
 
 def position_of(node: Raft) -> tuple[int, int, int]:
     """Return a node's view, last and commit seqno."""
     return node.view, node.last, node.commit
-
-
-def first_difference(one: Raft, other: Raft, last: int) -> int:
-    """Return the first seqno up to ``last`` at which two logs differ, 0 if there is none."""
-    for seqno in range(1, last + 1):
-        if one.entry(seqno) != other.entry(seqno) or one.entry(seqno) is None:
-            return seqno
-    return 0
 
 
 def check_commit_safety(world: World, node: Raft) -> None:
@@ -280,13 +285,14 @@ def check_commit_safety(world: World, node: Raft) -> None:
             than a quorum of the members hold exactly its committed entries.
     """
     commit = node.commit
+    committed = world.ledgers[node.node_id][:commit]
     for seqno, members in node.status().configs:
         if seqno > commit:
             continue
         holders = sum(
             1
             for member in members
-            if member in world.nodes and not first_difference(node, world.nodes[member], commit)
+            if member in world.nodes and world.ledgers[member][:commit] == committed
         )
         if holders < quorum_size(len(members)):
             raise ScenarioFailedError(

@@ -77,8 +77,11 @@ class Clients:
 
     def write(self, member: Member) -> bool:
         """Write a random key at a node; False when it refuses."""
-        number = len(self.operations)
-        done = self._cluster.write(member, self._chance.randrange(KEYS), number)
+        return self.write_again(member, self._chance.randrange(KEYS), len(self.operations))
+
+    def write_again(self, member: Member, key: int, number: int) -> bool:
+        """Write a key at a node as the operation of this number; False when it refuses."""
+        done = self._cluster.write(member, key, number)
         if done is None:
             return False
         operation = Operation(number, done[0], self._known_committed)

@@ -8,6 +8,8 @@ Walks are short and many; some of them end in restored health and must get on.
 
 from random import Random
 
+from typing_extensions import override
+
 from ledger.base.ids import NodeId
 from ledger.consensus.messages import Message
 from ledger.testing.cluster import Member
@@ -39,6 +41,7 @@ class Walk(Schedule):
         self._closed: set[Link] = set()
         self._cleaning: list[Member] = []
 
+    @override
     def run(self) -> Outcome:
         """Set the service up, walk, and now and then restore health."""
         self._set_up()
@@ -101,15 +104,19 @@ class Walk(Schedule):
 
     # What the cluster tells
 
+    @override
     def _put(self, source: NodeId, to: NodeId, message: Message) -> None:
         if not self._is_walking:
             super()._put(source, to, message)
             return
+        if self.watcher is not None:
+            self.watcher(source, to, message)
         for _, envelope in self.network.send(self.now, source, to, message):
             self._pending.append(envelope)
         if len(self._pending) > PENDING_MAX:
             del self._pending[self._walk_chance.randrange(PENDING_MAX)]
 
+    @override
     def appended(self, member: Member, last: int, view: int) -> None:
         """Let the disk write some time."""
         if self._is_walking:
@@ -117,11 +124,13 @@ class Walk(Schedule):
         else:
             super().appended(member, last, view)
 
+    @override
     def became_primary(self, member: Member) -> None:
         """Let a new primary sign some time."""
         if not self._is_walking:
             super().became_primary(member)
 
+    @override
     def wants_cleanup(self, member: Member) -> None:
         """Let a primary mark the nodes that have left, some time."""
         if self._is_walking:

@@ -60,6 +60,8 @@ class Schedule:
         plan: Its mix of faults.
         cluster: The nodes.
         now: Simulated time.
+        healed_at: Number of recorded events before the faults ended, None as long as they last.
+        watcher: Told of every message before the network takes it.
     """
 
     def __init__(self, seed: int, plan: FaultPlan | None = None) -> None:
@@ -79,6 +81,8 @@ class Schedule:
         self._signing: set[NodeId] = set()
         self._writes = True
         self._created = 0
+        self.healed_at: int | None = None
+        self.watcher: Callable[[NodeId, NodeId, Message], None] | None = None
 
     # The clock
 
@@ -135,8 +139,9 @@ class Schedule:
 
     def _set_up(self) -> None:
         """Start the service and bring it to its planned size, without faults."""
-        self.network.heal()
         first = self.cluster.bootstrap(self._new_id())
+        self.cluster.configure(first, frozenset({first.node_id}))
+        self.cluster.sign(first)
         self._start_clock(first)
         members = [first] + [self._new_member(None) for _ in range(self.plan.nodes - 1)]
         if len(members) > 1:
@@ -149,7 +154,7 @@ class Schedule:
         )
         if not done:
             raise LivenessError(f"the service did not reach its {len(members)} nodes")
-        self.network = Network(self.plan, self._chance)
+        self.network.begin_faults()
 
     def _begin_faults(self) -> None:
         plan, chance = self.plan, self._chance
@@ -171,6 +176,7 @@ class Schedule:
             committed, and those have a quorum in each of their configurations.
         """
         self._is_healed = True
+        self.healed_at = self.cluster.recorded
         self.network.heal()
         self._paused.clear()
         self._stalled.clear()
@@ -259,6 +265,8 @@ class Schedule:
             self._put(source.node_id, to, message)
 
     def _put(self, source: NodeId, to: NodeId, message: Message) -> None:
+        if self.watcher is not None:
+            self.watcher(source, to, message)
         for time, envelope in self.network.send(self.now, source, to, message):
             self.at(time, self._deliver, envelope)
 
