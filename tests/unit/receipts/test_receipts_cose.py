@@ -1,6 +1,7 @@
 """COSE receipts: bytes, verification, endorsed keys, one refusal per way of being untrue."""
 
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -174,6 +175,7 @@ LEAF: cbor.Encodable = [bytes(32), "ce:2.5:" + "0" * 64, bytes(32)]
         b"\xd8\x12\x84",
         cose.sign1(WORLD.service_key, [], b""),
     ],
+    ids=count(),
 )
 def test_malformed_receipts(data: bytes) -> None:
     with pytest.raises(FormatError):
