@@ -26,6 +26,10 @@ REASON_SIZE_MAX = 2048
 """Longest kept reason or trace, in characters: it ends up in the ledger."""
 
 
+RESOURCE_PREFIX = "resources ran out: "
+"""Begins every reason of kind RESOURCE, so that the ledger tells which ends do not repeat."""
+
+
 class ScriptLimits(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
     """Bounds of one run.
 

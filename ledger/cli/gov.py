@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from governance.defaults import Variant, constitution
-from governance.offline import check_ballot, check_constitution, check_proposal
+from governance.replay.offline import check_ballot, check_constitution, check_proposal
 from ledger.base.errors import FormatError, MisuseError
 from ledger.base.ids import MemberId
 from ledger.cli.gov_actions import GUIDES, build_action, explain, read_text

@@ -22,6 +22,7 @@ from typing import cast
 from typing_extensions import override
 
 from governance.scripting import (
+    RESOURCE_PREFIX,
     FailureKind,
     HostCall,
     HostError,
@@ -304,7 +305,7 @@ class ProcessScriptRunner:
         self._command(START)
         if self._job is not None:
             reason = reason or _reason_of(status, self._job.call.limits)
-            failure = ScriptFailure(FailureKind.RESOURCE, reason)
+            failure = ScriptFailure(FailureKind.RESOURCE, RESOURCE_PREFIX + reason)
             self._finish(ScriptOutcome(failure=failure))
 
     def _command(self, command: bytes) -> None:
@@ -342,7 +343,9 @@ def _answer(host: HostCall, message: Call) -> Answer:
 def _outcome_of(end: End) -> ScriptOutcome:
     if end.kind is None:
         return ScriptOutcome(value=end.value, steps=end.steps)
-    return ScriptOutcome(failure=ScriptFailure(end.kind, end.reason, end.trace), steps=end.steps)
+    prefix = RESOURCE_PREFIX if end.kind is FailureKind.RESOURCE else ""
+    failure = ScriptFailure(end.kind, prefix + end.reason, end.trace)
+    return ScriptOutcome(failure=failure, steps=end.steps)
 
 
 def _reason_of(status: int, limits: ScriptLimits) -> str:

@@ -175,7 +175,7 @@ def test_a_script_that_takes_too_long_is_stopped() -> None:
             begun = time.monotonic()
             outcome = await it.run(ATTACKS["squaring"], wall_ms_max=200, cpu_seconds_max=60)
             assert outcome.failure is not None
-            assert outcome.failure.reason == "the script took more than 200 ms"
+            assert outcome.failure.reason == "resources ran out: the script took more than 200 ms"
             assert outcome.failure.kind is FailureKind.RESOURCE
             assert time.monotonic() - begun < 30
             assert (await it.run("def f(): return 7")).value == 7
