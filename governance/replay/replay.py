@@ -1,0 +1,157 @@
+"""The replay itself: entries in, the first difference out.
+
+Example::
+
+    replay = Replay(run_script)
+    for entry in ledger:
+        if replay.feed(recorded(entry)) is not None:
+            break
+    print(replay.report.difference or "the same")
+"""
+
+from governance.replay.past import PastLedger
+from governance.replay.recorded import RecordedEntry
+from governance.replay.reenact import Stage
+from governance.replay.report import Difference, ReplayReport
+from governance.replay.scripts import RunScript
+from governance.replay.signatures import judge_signed
+from governance.replay.signed_message import SignedMessage, info_of, proposal_of, signed_message
+from governance.replay.unsigned import judge_unsigned
+from governance.replay.verdict import Verdict
+from governance.scripting import ScriptCall
+from ledger.base.errors import FormatError, MisuseError
+from ledger.base.ids import FIRST_SEQNO
+from ledger.codec.tables import SINGLETON_KEY
+from ledger.codec.writeset import Changes
+from ledger.tables.members import PROPOSALS_INFO
+from ledger.tables.service import CONSTITUTION
+
+_LANGUAGE_CHECK = """
+def check(source):
+    return script.constitution_problem(source)
+"""
+
+
+class Replay:
+    """One replay of one ledger, from its first entry on.
+
+    Args:
+        run: Runs a script, in a process of its own where the scripts are of others.
+
+    Attributes:
+        report: Complete once the last entry was fed, or a difference was found.
+    """
+
+    def __init__(self, run: RunScript) -> None:
+        self.report = ReplayReport()
+        self._run = run
+        self._past = PastLedger()
+        self._stage = Stage(self._past, run)
+
+    def feed(self, entry: RecordedEntry) -> Difference | None:
+        """Judge the next entry and take it over.
+
+        Args:
+            entry: The entry after the one before, the first has seqno 1.
+
+        Returns:
+            The difference; nothing more can be fed after it.
+
+        Raises:
+            MisuseError: another entry is next.
+        """
+        seqno = entry.tx_id.seqno
+        if seqno != self._past.newest.seqno + 1:
+            raise MisuseError(
+                f"got entry {seqno}, want {self._past.newest.seqno + 1}: a replay needs every "
+                "entry from the first on"
+            )
+        self.report.entries += 1
+        if entry.changes:
+            if seqno == FIRST_SEQNO:
+                self._learn_language(entry)
+            self.report.difference = self._judge(entry)
+        self._past.take(entry)
+        return self.report.difference
+
+    def _judge(self, entry: RecordedEntry) -> Difference | None:
+        try:
+            message = signed_message(entry.changes)
+        except FormatError as error:
+            return Difference(entry.tx_id, "signed message", str(error))
+        if message is None:
+            verdict = None
+            if self.report.scripts_replayed:
+                before = self._past.begin_read_only()
+                verdict = judge_unsigned(entry.tx_id.seqno, entry.changes, before)
+            if verdict is not None:
+                self.report.unsigned[verdict.what] += 1
+            return self._difference(entry, verdict, None)
+        self.report.messages[message.kind.value] += 1
+        self._note_states(entry.changes)
+        return self._difference(entry, self._judge_message(entry, message), message)
+
+    def _judge_message(self, entry: RecordedEntry, message: SignedMessage) -> Verdict:
+        what = message.kind.value
+        if entry.has_private or entry.has_claims:
+            return Verdict(
+                what, "the entry also holds private maps or claims, and no decision does"
+            )
+        proposal_id = proposal_of(message, entry.changes)
+        if not self.report.scripts_replayed:
+            return judge_signed(message, entry.changes, self._past, proposal_id)
+        done = self._stage.reenact(message, entry.changes, proposal_id)
+        return Verdict(what, done.problem, done.row, done.taken)
+
+    def _difference(
+        self, entry: RecordedEntry, verdict: Verdict | None, message: SignedMessage | None
+    ) -> Difference | None:
+        if verdict is None:
+            return None
+        for taken in verdict.taken:
+            self.report.warn(entry.tx_id, taken)
+        if verdict.problem is None:
+            return None
+        row = verdict.row
+        return Difference(
+            tx_id=entry.tx_id,
+            what=verdict.what,
+            message=verdict.problem,
+            member=None if message is None else message.request.member,
+            proposal_id=None if message is None else proposal_of(message, entry.changes),
+            table=None if row is None else row.table,
+            key=None if row is None else row.key_text,
+        )
+
+    def _note_states(self, changes: Changes) -> None:
+        for key, value in changes.get(PROPOSALS_INFO.name, {}).items():
+            proposal_id = key.decode("utf-8", "replace")
+            info = info_of(proposal_id, changes)
+            if value is not None and info is not None:
+                self.report.proposals[proposal_id] = info.state.value
+
+    def _learn_language(self, entry: RecordedEntry) -> None:
+        """Find out whether the first constitution is one whose scripts can be run again."""
+        value = entry.changes.get(CONSTITUTION.name, {}).get(SINGLETON_KEY)
+        problem: object = "the first entry holds no constitution"
+        if value is not None:
+            try:
+                source = CONSTITUTION.value.decode(value)
+            except FormatError as error:
+                problem = str(error)
+            else:
+                call = ScriptCall("check", _LANGUAGE_CHECK, "check", (source,))
+                outcome = self._run(call, _no_host)
+                failure = outcome.failure
+                problem = outcome.value if failure is None else failure.reason
+        if problem is not None:
+            self.report.scripts_replayed = False
+            self.report.warn(
+                entry.tx_id,
+                f"scripts cannot be replayed, only signatures, members' status and proposal IDs "
+                f"are checked: {str(problem)[:200]}",
+            )
+
+
+def _no_host(name: str, arguments: list[object]) -> object:
+    raise AssertionError(f"the check of a constitution calls {name} with {len(arguments)} values")
