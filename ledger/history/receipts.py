@@ -144,7 +144,9 @@ class ReceiptSource:
             entry = _entry(data, seqno, problem)
             changes = decode(entry.public_maps)
             tree = MerkleTree.deserialise(_value(changes, TREE.name))
-            check_signature_transaction(entry, changes, tree.root(), self._replica.store)
+            check_signature_transaction(
+                TxId(entry.view, seqno), changes, tree.root(), self._replica.store
+            )
             if tree.count != seqno:
                 raise VerificationError(f"got a tree of {tree.count} leaves at {seqno}")
         except (FormatError, VerificationError) as error:

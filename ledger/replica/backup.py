@@ -7,16 +7,20 @@ refused, and consensus answers with a NACK.
 from typing import TYPE_CHECKING
 
 from ledger.base.errors import FormatError, VerificationError
-from ledger.codec.entry import FLAG_CHUNK_AFTER, Entry, parse_entry
-from ledger.codec.writeset import Changes
-from ledger.consensus.types import Applied
-from ledger.crypto.sealing import leaf_of
+from ledger.base.ids import TxId
+from ledger.codec.entry import FLAG_CHUNK_AFTER
+from ledger.consensus.types import PLAIN, Applied
 from ledger.replica.membership import membership_change
+from ledger.replica.sealers import SPECIAL_TABLES
 from ledger.replica.signature_check import check_signature_transaction
 from ledger.tables.internal import SIGNATURES
 
 if TYPE_CHECKING:
     from ledger.replica.replica import Replica
+
+FLAGS_AT = 1
+"""Offset of the flags in an entry."""
+_SIGNATURE = Applied(committable=True)
 
 
 class EntryApplier:
@@ -42,33 +46,27 @@ class EntryApplier:
         if replica.store.version >= seqno:
             replica.roll_back(seqno - 1)
         try:
-            entry = parse_entry(data)
-            self._check_position(entry, view, seqno, len(data))
-            changes = replica.sealers.at(seqno).open(entry)
+            changes, leaf = replica.sealers.at(seqno).open_at(view, seqno, data)
             committable = SIGNATURES.name in changes
             if committable:
-                check_signature_transaction(entry, changes, replica.tree.root(), replica.store)
+                root = replica.tree.root()
+                check_signature_transaction(TxId(view, seqno), changes, root, replica.store)
         except (FormatError, VerificationError) as error:
             self.problem = f"entry {view}.{seqno} refused: {error}"
             return None
-        return self._take(entry, data, changes, committable=committable)
-
-    def _check_position(self, entry: Entry, view: int, seqno: int, size: int) -> None:
-        if (entry.view, entry.seqno) != (view, seqno):
-            raise VerificationError(f"got entry {entry.view}.{entry.seqno}, want {view}.{seqno}")
-        if entry.size != size:
-            raise FormatError(f"got {size} bytes, want one entry of {entry.size}")
-
-    def _take(self, entry: Entry, data: bytes, changes: Changes, *, committable: bool) -> Applied:
-        replica = self._replica
-        replica.store.apply(entry.seqno, changes)
-        replica.sealers.applied(entry.seqno, changes)
-        replica.tree.append(leaf_of(data))
+        replica.store.apply(seqno, changes)
+        replica.tree.append(leaf)
         if committable:
-            replica.signatures.add(entry.seqno)
-            ends_chunk = bool(entry.flags & FLAG_CHUNK_AFTER)
-            replica.chunking.signed(entry.seqno, len(data), ends_chunk=ends_chunk)
-        else:
-            replica.chunking.size += len(data)
+            return self._signed(seqno, data)
+        replica.chunking.size += len(data)
+        if SPECIAL_TABLES.isdisjoint(changes):
+            return PLAIN
+        replica.sealers.applied(seqno, changes)
         change = membership_change(changes, replica.store)
-        return Applied(committable, change.configuration, change.retired_committed)
+        return Applied(False, change.configuration, change.retired_committed)
+
+    def _signed(self, seqno: int, data: bytes) -> Applied:
+        self._replica.signatures.add(seqno)
+        ends_chunk = bool(data[FLAGS_AT] & FLAG_CHUNK_AFTER)
+        self._replica.chunking.signed(seqno, len(data), ends_chunk=ends_chunk)
+        return _SIGNATURE

@@ -19,7 +19,7 @@ from ledger.boundary.messages import (
     SeqnoOrZero,
     ShortText,
 )
-from ledger.codec.entry import parse_entry
+from ledger.codec.entry import entry_size, iv_for
 from ledger.consensus import messages as consensus
 from ledger.consensus.types import Entry
 
@@ -208,18 +208,19 @@ def from_wire(message: PeerMessage, tail: memoryview) -> consensus.Message | Non
 
 
 def _entries(header: AppendEntries, tail: memoryview) -> tuple[Entry, ...]:
+    """Cut the tail into entries; what is in them is checked when they are applied."""
+    data = bytes(tail)
     entries = []
     offset = 0
     seqno = header.prev_seqno
-    while offset < len(tail):
-        parsed = parse_entry(tail, offset)
+    view = header.entries_view
+    while offset < len(data):
+        end = offset + entry_size(data, offset)
         seqno += 1
-        if (parsed.view, parsed.seqno) != (header.entries_view, seqno):
-            raise FormatError(
-                f"got entry {parsed.view}.{parsed.seqno}, want {header.entries_view}.{seqno}"
-            )
-        entries.append(Entry(parsed.view, seqno, parsed.data))
-        offset += parsed.size
+        if data[offset + 24 : offset + 36] != iv_for(view, seqno):
+            raise FormatError(f"got another entry than {view}.{seqno}")
+        entries.append(Entry(view, seqno, data[offset:end]))
+        offset = end
     if seqno != header.last_seqno:
         raise FormatError(f"got entries up to {seqno}, want {header.last_seqno}")
     return tuple(entries)

@@ -32,17 +32,15 @@ from ledger.replica.effects import Effect, SignRoot
 from ledger.replica.identity import RootSignatures, signature_changes
 from ledger.replica.membership import membership_change
 from ledger.replica.outputs import Outputs
-from ledger.replica.sealers import SECRET_TABLES, Sealers
+from ledger.replica.sealers import SPECIAL_TABLES, Sealers
 from ledger.replica.settings import ReplicaSettings
 from ledger.replica.signatures import SignatureIndex
 from ledger.replica.waiters import CommitWaiters, Decided, Status
-from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES, NODES_INFO
+from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES
 
 BATCH_ENTRIES = 256
 """Entries that are given to consensus, and so to the disk, without waiting for a signature."""
 
-_SPECIAL = frozenset({NODES_INFO.name, *SECRET_TABLES})
-"""Tables whose changes mean something to the replica itself."""
 _FINAL = frozenset({"Committed", "Invalid"})
 
 
@@ -132,7 +130,7 @@ class Replica:
         entry, leaf = self.sealers.latest.seal(view, seqno, chunking.flags, changes, claims_digest)
         if chunking.flags:
             chunking.flags = 0
-        if _SPECIAL.isdisjoint(changes):
+        if SPECIAL_TABLES.isdisjoint(changes):
             proposed = Proposed(seqno, entry)
         else:
             proposed = self._special(seqno, entry, changes)

@@ -11,14 +11,15 @@ from ledger.crypto.sealing import EntrySealer
 from ledger.secrets.chain import SecretChain
 from ledger.secrets.ledger_secret import LedgerSecret
 from ledger.tables.internal import ENCRYPTED_LEDGER_SECRETS, HISTORICAL_LEDGER_SECRET
+from ledger.tables.nodes import NODES_INFO
 
 OpenBroadcast = Callable[[bytes, int], list[LedgerSecret]]
 """Value of the table of encrypted secrets and its seqno to the secrets meant for this node."""
 
 _BROADCAST = ENCRYPTED_LEDGER_SECRETS.name
 _HISTORICAL = HISTORICAL_LEDGER_SECRET.name
-SECRET_TABLES = (_BROADCAST, _HISTORICAL)
-"""Tables that ``Sealers.applied`` looks at."""
+SPECIAL_TABLES = frozenset({NODES_INFO.name, _BROADCAST, _HISTORICAL})
+"""Tables whose changes mean something to the replica itself: nodes and ledger secrets."""
 
 
 class Sealers:

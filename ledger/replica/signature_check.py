@@ -7,7 +7,6 @@ Pending; both signatures over the root of this node's own tree.
 from ledger.base.errors import FormatError, VerificationError
 from ledger.base.ids import TxId
 from ledger.codec import canonical
-from ledger.codec.entry import Entry
 from ledger.codec.tables import SINGLETON_KEY
 from ledger.codec.writeset import Changes
 from ledger.crypto import cose_ledger
@@ -21,11 +20,11 @@ from ledger.tables.service import SERVICE_INFO
 _TABLES = {SIGNATURES.name, COSE_SIGNATURES.name, TREE.name}
 
 
-def check_signature_transaction(entry: Entry, changes: Changes, root: bytes, store: Store) -> None:
+def check_signature_transaction(tx_id: TxId, changes: Changes, root: bytes, store: Store) -> None:
     """Check a signature transaction against the state before it.
 
     Args:
-        entry: The entry.
+        tx_id: The signature transaction.
         changes: Its tables.
         root: Root of this node's tree over everything before it, 32 bytes.
         store: State before the entry.
@@ -39,16 +38,14 @@ def check_signature_transaction(entry: Entry, changes: Changes, root: bytes, sto
             f"got signature transaction with {sorted(changes)}, want {sorted(_TABLES)}"
         )
     info = SIGNATURES.value.decode(_singleton(changes, SIGNATURES.name))
-    if (info.view, info.seqno) != (entry.view, entry.seqno):
-        raise VerificationError(
-            f"got signature for {info.view}.{info.seqno} in entry {entry.view}.{entry.seqno}"
-        )
+    if (info.view, info.seqno) != tx_id:
+        raise VerificationError(f"got signature for {info.view}.{info.seqno} in entry {tx_id}")
     if info.root != root.hex():
         raise VerificationError(f"got signed root {info.root}, want {root.hex()}")
     tx = store.begin()
     _check_node_signature(info, root, tx)
     cose = _singleton(changes, COSE_SIGNATURES.name)
-    _check_cose_signature(cose, root, TxId(entry.view, entry.seqno), tx)
+    _check_cose_signature(cose, root, tx_id, tx)
 
 
 def _singleton(changes: Changes, name: str) -> bytes:

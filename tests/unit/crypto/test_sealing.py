@@ -153,3 +153,55 @@ def test_secret_of_another_size(size: int) -> None:
 def test_broken_contracts(view: int, claims: bytes | None) -> None:
     with pytest.raises(AssertionError):
         EntrySealer(SECRET).seal(view, 7, 0, CHANGES, claims)
+
+
+def _opened_slowly(sealer: EntrySealer, view: int, seqno: int, data: bytes) -> object:
+    """What ``open_at`` has to say, by the general functions."""
+    try:
+        entry = parse_entry(data)
+        if entry.size != len(data) or (entry.view, entry.seqno) != (view, seqno):
+            return None
+        if entry.entry_type != 4 or entry.header.reserved:
+            return None
+        return sealer.open(entry), leaf_of(data)
+    except (FormatError, VerificationError):
+        return None
+
+
+def _opened_at(sealer: EntrySealer, view: int, seqno: int, data: bytes) -> object:
+    try:
+        return sealer.open_at(view, seqno, data)
+    except (FormatError, VerificationError):
+        return None
+
+
+def test_open_at_opens_what_was_sealed() -> None:
+    sealer = EntrySealer(bytes(32))
+    data, leaf = sealer.seal(3, 9, 1, CHANGES, bytes([7]) * 32)
+    assert sealer.open_at(3, 9, data) == (CHANGES, leaf)
+
+
+def test_open_at_judges_every_changed_byte_and_cut_as_the_general_way() -> None:
+    sealer = EntrySealer(bytes(32))
+    data, _ = sealer.seal(3, 9, 0, {"public:a": {b"k": b"v"}, "b": {b"x": b"y"}})
+    variants = [data[:cut] for cut in range(len(data))] + [data + b"\0"]
+    for position in range(len(data)):
+        for bit in (1, 2, 0x80):
+            changed = bytearray(data)
+            changed[position] ^= bit
+            variants.append(bytes(changed))
+    for variant in variants:
+        expected = _opened_slowly(sealer, 3, 9, variant)
+        assert _opened_at(sealer, 3, 9, variant) == expected
+    for view, seqno in ((2, 9), (3, 8)):
+        assert _opened_at(sealer, view, seqno, data) is None
+    assert _opened_at(EntrySealer(bytes([1]) * 32), 3, 9, data) is None
+
+
+@pytest.mark.parametrize("changes", [{"a": {b"k": b"v"}}, {"public:a": {b"k": b"v"}}])
+def test_open_at_refuses_maps_in_the_wrong_domain(changes: Changes) -> None:
+    sealer = EntrySealer(bytes(32))
+    public_maps, private_maps = writeset.encode(changes)
+    swapped, _ = sealer.seal_encoded(3, 9, 0, private_maps, public_maps)
+    with pytest.raises(FormatError):
+        sealer.open_at(3, 9, swapped)
