@@ -105,7 +105,7 @@ def own_record(settings: Settings, keys: Keys, platform: Platform) -> NodeInfo:
 
 
 def _check_constitution(source: str) -> None:
-    from governance.offline import check_constitution  # noqa: PLC0415 - the interpreter's 9 MB
+    from governance.replay.offline import check_constitution  # noqa: PLC0415 - the interpreter's 9 MB
 
     problem = check_constitution(source)
     if problem is not None:
