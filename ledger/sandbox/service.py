@@ -152,13 +152,16 @@ class Sandbox:
             overlay: Merged into its configuration, on top of the sandbox's.
         """
         node = await self.start_joiner(overlay)
+        await self._while_running(self._admit(node), [node])
+        self._tell_joined(node)
+        await self.describe()
+        return node
+
+    async def _admit(self, node: NodeProcess) -> None:
         async with self.session() as session:
             await wait_until_pending(session, node.node_id)
             await trust_node(session, self._members(), node.node_id, self._tell)
         await wait_until_serving(node, self.service_certificate)
-        self._tell_joined(node)
-        await self.describe()
-        return node
 
     async def remove_node(self, node: NodeProcess) -> int:
         """Remove a node as all members, stop it when that is safe, have the service forget it.
@@ -224,10 +227,12 @@ class Sandbox:
         async with Session(node.address(INTERFACE), self.service_certificate) as session:
             await Service(session).wait_until_part_of_network()
 
-    async def _while_running(self, work: Coroutine[None, None, None]) -> None:
-        """Do something that needs the nodes; end early, with its log, when one of them ends."""
+    async def _while_running(
+        self, work: Coroutine[None, None, None], nodes: Sequence[NodeProcess] = ()
+    ) -> None:
+        """Do something that needs nodes, by default all; end early when one of them ends."""
         working = asyncio.ensure_future(work)
-        watched = self.running
+        watched = nodes or self.running
         ends = [asyncio.ensure_future(node.wait_until_ended()) for node in watched]
         try:
             await asyncio.wait({working, *ends}, return_when=asyncio.FIRST_COMPLETED)
