@@ -2,8 +2,9 @@
 
 All of it happens in the transaction of the message that caused it. ``apply`` writes behind a
 savepoint: when it fails its writes are dropped, and the proposal is Failed with the reason. A
-ballot that fails is no vote, and its reason is kept. When scripts cannot be run at all nothing
-was decided: the request fails and may be sent again.
+ballot that fails is no vote, and its reason is kept; one that ran out of memory or time is not run
+again for this proposal, so a slow ballot costs its time once and not with every vote. When scripts
+cannot be run at all nothing was decided: the request fails and may be sent again.
 """
 
 from collections.abc import Generator
@@ -17,6 +18,7 @@ from governance.proposal_store import RESOLUTIONS, archive_closed
 from governance.script_access import Phase
 from governance.script_host import ScriptHost
 from governance.scripting import (
+    RESOURCE_PREFIX,
     FailureKind,
     RunScript,
     ScriptCall,
@@ -101,14 +103,25 @@ class Decision:
         votes: dict[str, bool] = {}
         failures: dict[str, Failure] = {}
         for member_id, source in sorted(info.ballots.items()):
-            outcome = yield from self._run(
-                "ballot", source, "vote", Phase.BALLOT, self.proposal, info.proposer_id
-            )
+            before = (info.vote_failures or {}).get(member_id)
+            if before is not None and before.reason.startswith(RESOURCE_PREFIX):
+                failures[member_id] = before
+                continue
+            outcome = yield from self._ballot(member_id, source, info.proposer_id)
             if outcome.failure is None:
                 votes[member_id] = outcome.value is True
             else:
                 failures[member_id] = recorded_failure(outcome.failure)
         return votes, failures
+
+    def _ballot(
+        self, member_id: str, source: str, proposer_id: str
+    ) -> Generator[Suspension, Any, ScriptOutcome]:
+        arguments = (self.proposal, proposer_id)
+        call = ScriptCall(
+            "ballot", source, "vote", arguments, self._limits, self._owner, voter=member_id
+        )
+        return (yield from self._run(call, Phase.BALLOT))
 
     def _constitution(
         self, function: str, phase: Phase, *arguments: object
@@ -116,12 +129,10 @@ class Decision:
         source = self._ctx.tx.singleton(CONSTITUTION).get()
         if source is None:
             raise HttpError(500, Code.INTERNAL_ERROR, "The service has no constitution.")
-        return (yield from self._run("constitution", source, function, phase, *arguments))
+        call = ScriptCall("constitution", source, function, arguments, self._limits, self._owner)
+        return (yield from self._run(call, phase))
 
-    def _run(
-        self, name: str, source: str, function: str, phase: Phase, *arguments: object
-    ) -> Generator[Suspension, Any, ScriptOutcome]:
-        call = ScriptCall(name, source, function, arguments, self._limits, self._owner)
+    def _run(self, call: ScriptCall, phase: Phase) -> Generator[Suspension, Any, ScriptOutcome]:
         operations = self._parts.operations if phase is Phase.APPLY else None
         host = ScriptHost(self._ctx.tx, phase, self._created_at, operations)
         outcome = yield RunScript(self._parts.runner, call, host)

@@ -87,6 +87,7 @@ class ScriptCall:
         limits: Bounds of the run.
         owner: ID of the member whose request caused it; runs of one member queue behind each
             other, not in front of everybody else's.
+        voter: ID of the member whose ballot it is; empty for the constitution.
     """
 
     name: str
@@ -95,6 +96,7 @@ class ScriptCall:
     arguments: tuple[Any, ...]
     limits: ScriptLimits = DEFAULT_LIMITS
     owner: str = ""
+    voter: str = ""
 
 
 class FailureKind(enum.Enum):

@@ -105,6 +105,8 @@ class QueuedRunner:
     def __init__(self) -> None:
         self.jobs: deque[tuple[ScriptCall, HostCall, Callable[[ScriptOutcome], None]]] = deque()
         self.outcomes: list[ScriptOutcome] = []
+        self.canned: dict[str, ScriptOutcome] = {}
+        """What comes of a source instead of running it, as if the machine had ended it."""
 
     def start(
         self, call: ScriptCall, host: HostCall, resume: Callable[[ScriptOutcome], None]
@@ -114,7 +116,7 @@ class QueuedRunner:
     def step(self) -> None:
         """Run the oldest script."""
         call, host, resume = self.jobs.popleft()
-        outcome = run(call, host)
+        outcome = self.canned.get(call.source) or run(call, host)
         self.outcomes.append(outcome)
         resume(outcome)
 

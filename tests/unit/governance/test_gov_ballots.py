@@ -2,6 +2,7 @@
 
 import pytest
 
+from governance.scripting import RESOURCE_PREFIX, FailureKind, ScriptFailure, ScriptOutcome
 from ledger.crypto.cose_governance import MessageType
 from ledger.tables.members import COSE_HISTORY, USER_CERTS
 from tests.unit.governance.gov_kit import NO, YES, Consortium, action, person
@@ -157,3 +158,49 @@ def test_a_ballot_sees_what_is_open_while_others_vote() -> None:
     assert sorted(states) == ["Accepted", "Open"]
     described = service.get(f"/members/proposals/{proposal_id}").json()
     assert (described["proposalState"], described["ballotCount"]) == ("Accepted", 2)
+
+
+def ended(kind: FailureKind, reason: str) -> ScriptOutcome:
+    return ScriptOutcome(failure=ScriptFailure(kind, reason))
+
+
+def test_a_ballot_that_ran_out_of_time_is_not_run_again() -> None:
+    """It costs its time once, not with every vote of the others."""
+    service = Consortium()
+    reason = RESOURCE_PREFIX + "the script took more than 10000 ms"
+    slow = "def vote(p, by): return 'slow'"
+    service.queue.canned[slow] = ended(FailureKind.RESOURCE, reason)
+    proposal_id = open_proposal(service)
+    service.vote("alice", proposal_id, slow)
+    del service.queue.canned[slow]
+    service.queue.outcomes.clear()
+    described = service.vote("bob", proposal_id).json()
+    assert described["voteFailures"] == {person("alice").id: {"reason": reason}}
+    assert len(service.queue.outcomes) == 2  # bob's ballot and resolve
+    accepted = service.vote("carol", proposal_id).json()
+    assert accepted["proposalState"] == "Accepted"
+    assert accepted["voteFailures"] == {person("alice").id: {"reason": reason}}
+
+
+def test_a_ballot_that_failed_by_itself_is_run_again() -> None:
+    """The next time the tables may be others."""
+    service = Consortium()
+    proposal_id = open_proposal(service)
+    ballot = "def vote(p, by): return kv.size('public:ccf.gov.users.certs') > 0 or fail('wait')"
+    assert "voteFailures" in service.vote("alice", proposal_id, ballot).json()
+    service.pass_actions(action("set_user", cert=person("user1").pem))
+    accepted = service.vote("bob", proposal_id).json()
+    assert accepted["proposalState"] == "Accepted"
+    assert accepted["finalVotes"][person("alice").id] is True
+
+
+def test_when_scripts_cannot_run_nothing_is_decided() -> None:
+    service = Consortium()
+    proposal_id = open_proposal(service)
+    service.queue.canned[YES] = ended(FailureKind.UNAVAILABLE, "256 scripts are waiting")
+    version = service.log.store.version
+    answer = service.vote("alice", proposal_id)
+    assert (answer.status, answer.error_code) == (503, "InternalError")
+    assert service.log.store.version == version
+    service.queue.canned.clear()
+    assert service.vote("alice", proposal_id).json()["ballotCount"] == 1
