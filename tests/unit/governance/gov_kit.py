@@ -258,6 +258,7 @@ class Consortium:
         active: Whether they have acknowledged already.
         variant: Constitution.
         extra: Source that is put behind it.
+        source: Another constitution than a shipped one.
         threshold: Recovery threshold.
         runner: What runs scripts; in this process when None.
     """
@@ -269,6 +270,7 @@ class Consortium:
         active: bool = True,
         variant: Variant = Variant.MAJORITY,
         extra: str = "",
+        source: str | None = None,
         threshold: int = 1,
         runner: ScriptRunner | None = None,
     ) -> None:
@@ -292,7 +294,7 @@ class Consortium:
         node_id, node = virtual_node("node0")
         genesis = Genesis(
             members=rows,
-            constitution=constitution(variant) + extra,
+            constitution=(source or constitution(variant)) + extra,
             configuration=ServiceConfiguration(
                 recovery_threshold=threshold,
                 maximum_node_certificate_validity_days=365,
