@@ -17,18 +17,28 @@ class Peer:
             primary. It may exceed ``sent``.
         ack_age: Milliseconds since any answer.
         flight_base: Nothing at or below it is counted as on its way (see ``sending``).
+        sent_before: What ``sent`` was at the last tick that sent.
         held_back: Something was not sent that an acceptance should let go.
         refused_at: Point of agreement that was last resent from, -1 if none since the last tick
             or acceptance.
     """
 
-    __slots__ = ("ack_age", "flight_base", "held_back", "match", "refused_at", "sent")
+    __slots__ = (
+        "ack_age",
+        "flight_base",
+        "held_back",
+        "match",
+        "refused_at",
+        "sent",
+        "sent_before",
+    )
 
     def __init__(self, sent: int) -> None:
         self.sent = sent
         self.match = 0
         self.ack_age = 0
         self.flight_base = sent
+        self.sent_before = sent
         self.held_back = False
         self.refused_at = -1
 
@@ -38,6 +48,7 @@ class Peer:
         self.match = 0
         self.ack_age = 0
         self.flight_base = last
+        self.sent_before = last
         self.held_back = False
         self.refused_at = -1
 
@@ -54,6 +65,17 @@ class Peer:
         """
         self.sent = max(min(estimate, self.sent), self.match)
         self.flight_base = self.sent
+        self.sent_before = self.sent
+
+    def begin_interval(self) -> None:
+        """Start a new interval between two ticks that send.
+
+        What was sent before the last one no longer counts as on its way: it has arrived, or is
+        lost, or lies below the peer's commit seqno, where it is passed over without an answer.
+        """
+        self.refused_at = -1
+        self.flight_base = max(self.flight_base, self.sent_before)
+        self.sent_before = self.sent
 
 
 class Peers:
@@ -95,10 +117,10 @@ class Peers:
         for peer in self._by_id.values():
             peer.ack_age = 0
 
-    def forget_refusals(self) -> None:
-        """Let the next refusal be answered whatever it says."""
+    def begin_interval(self) -> None:
+        """Start a new interval between two ticks that send, for every peer."""
         for peer in self._by_id.values():
-            peer.refused_at = -1
+            peer.begin_interval()
 
     def add_age(self, elapsed_ms: int) -> None:
         """Let time pass for every peer."""

@@ -112,7 +112,7 @@ def tick(state: State, elapsed_ms: int) -> None:
     if state.elapsed >= settings.message_timeout_ms:
         state.elapsed = 0
         state.unsent_bytes = 0
-        state.peers.forget_refusals()
+        state.peers.begin_interval()
         send_to_all(state)
     state.peers.add_age(elapsed_ms)
     if not _reaches_quorum(state):

@@ -29,11 +29,13 @@ class InvariantError(LedgerError):
 
     Attributes:
         invariant: Its published name, or ours where it has none.
+        what: How it is broken.
     """
 
     def __init__(self, invariant: str, what: str) -> None:
         super().__init__(f"{invariant}: {what}")
         self.invariant = invariant
+        self.what = what
 
 
 def require(condition: object, invariant: str, what: str) -> None:

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from random import Random
 
 from ledger.base.ids import NodeId
-from ledger.consensus.messages import Message
+from ledger.consensus.messages import AppendEntriesResponse, Message
 from ledger.testing.faults import FaultPlan
 
 Link = tuple[NodeId, NodeId]
-OLD_MESSAGES_KEPT = 400
+OLD_MESSAGES_KEPT = 100
+"""Of each kind."""
 
 
 class Envelope:
@@ -53,7 +54,7 @@ class Network:
         self._is_healed = True
         self._counts: dict[Link, int] = {}
         self._busy_until: dict[Link, int] = {}
-        self._old: deque[Envelope] = deque(maxlen=OLD_MESSAGES_KEPT)
+        self._old: dict[str, deque[Envelope]] = {}
 
     def begin_faults(self) -> None:
         """Let go wrong what the plan says; until then nothing does."""
@@ -66,6 +67,23 @@ class Network:
         self.delays.clear()
         self.node_delays.clear()
         self._busy_until.clear()
+
+    def old_message(self) -> Envelope | None:
+        """Return one of the last messages, delivered or not: a random one of a random kind."""
+        if not self._old:
+            return None
+        kind = self._chance.choice(list(self._old))
+        return self._chance.choice(self._old[kind])
+
+    def _remember(self, envelope: Envelope) -> None:
+        message = envelope.message
+        kind = message.kind
+        if isinstance(message, AppendEntriesResponse) and not message.success:
+            kind = "refusal"
+        old = self._old.get(kind)
+        if old is None:
+            old = self._old[kind] = deque(maxlen=OLD_MESSAGES_KEPT)
+        old.append(envelope)
 
     def is_cut(self, source: NodeId, to: NodeId) -> bool:
         """Say whether a link loses everything at this moment."""
@@ -87,14 +105,16 @@ class Network:
         if self._is_healed:
             return [(now + 1, envelope)]
         plan, chance = self._plan, self._chance
-        self._old.append(envelope)
+        self._remember(envelope)
         if link in self.cut or (plan.loss and chance.random() < plan.loss):
             return []
         arrivals = [(self._arrival(now, link), envelope)]
         if plan.duplication and chance.random() < plan.duplication:
             arrivals.append((self._arrival(now, link), envelope))
         if plan.replay and chance.random() < plan.replay:
-            arrivals.append((now + 1, chance.choice(self._old)))
+            old = self.old_message()
+            assert old is not None, "this message is remembered"
+            arrivals.append((now + 1, old))
         return arrivals
 
     def _arrival(self, now: int, link: Link) -> int:

@@ -82,7 +82,7 @@ class Driver:
             if self._checker is not None:
                 self._checker.check(self._wholes())
         except InvariantError as error:
-            raise InvariantError(error.invariant, f"line {command.line}: {error}") from error
+            raise InvariantError(error.invariant, f"{error.what} (line {command.line})") from error
         except (FormatError, ScenarioFailedError) as error:
             raise type(error)(f"line {command.line}, {command.text}: {error}") from error
         self.trace.end(self.world.nodes.values())

@@ -93,6 +93,7 @@ class Walk(Schedule):
             (self._sign_one, weight((1.0, 3.0, 6.0))),
             (self._lose_one, weight((0.0, 1.0, 4.0))),
             (self._repeat_one, weight((0.0, 1.0, 4.0))),
+            (self._replay_one, weight((0.0, 2.0, 8.0))),
             (self._change, weight((0.0, 0.2, 0.6))),
             (self._clean_one, 2.0),
             (self._persist_one, weight((3.0, 10.0))),
@@ -178,6 +179,12 @@ class Walk(Schedule):
     def _lose_one(self) -> None:
         if self._pending:
             self._pending.pop(self._walk_chance.randrange(len(self._pending)))
+
+    def _replay_one(self) -> None:
+        """Let a message of any age arrive (again)."""
+        envelope = self.network.old_message()
+        if envelope is not None and (envelope.source, envelope.to) not in self._closed:
+            self._deliver(envelope)
 
     def _heartbeat(self) -> None:
         member = self._any_member()
