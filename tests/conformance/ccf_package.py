@@ -1,8 +1,8 @@
 """Finding the public ``ccf`` package and CCF's own data, which the tests here compare with.
 
-The package needs old releases of what we use in new ones, so it lives in an environment of its
-own: its Python is named by ``QUORATE_CCF_PYTHON``, or ``.venv-ccf`` at the root of the
-repository has it. Where it is missing the tests skip.
+The package needs other releases than we do of what both use, so each version lives in an
+environment of its own, made by ``scripts/oracle``. The variables ``QUORATE_CCF_PYTHON`` and
+``QUORATE_CCF7_PYTHON`` may name other interpreters. Where one is missing its tests skip.
 """
 
 import json
@@ -26,32 +26,55 @@ LEDGERS = (
 )
 NAMES = ("acme_containing_service", "cose_flipflop_service", "expired_service")
 
+VERSIONS = ("6.0.28", "7.0.22")
+_ENVIRONMENTS = {
+    "6.0.28": ("QUORATE_CCF_PYTHON", ".venv-ccf"),
+    "7.0.22": ("QUORATE_CCF7_PYTHON", ".venv-ccf7"),
+}
+
 needs_data = pytest.mark.skipif(
     not LEDGERS.is_dir(), reason="CCF's ledgers are not here; set QUORATE_TESTDATA to have them"
 )
 
 
-def ccf_python() -> Path:
-    """The Python that can import ``ccf``; skips the test without one."""
-    named = os.environ.get("QUORATE_CCF_PYTHON")
-    python = Path(named) if named else REPOSITORY / ".venv-ccf" / "bin" / "python"
-    if not python.is_file():
-        pytest.skip(f"no environment with the ccf package at {python}; set QUORATE_CCF_PYTHON")
-    return python
+class CcfPackage:
+    """One version of the package.
 
+    Attributes:
+        version: Which.
+        python: The interpreter that can import it; may be missing.
+    """
 
-def run_ccf(script: str, given: object) -> Any:  # noqa: ANN401 - what the script prints, as JSON
-    """Run a script with the ``ccf`` package: JSON in on stdin, JSON out on stdout."""
-    result = subprocess.run(
-        [str(ccf_python()), "-c", script],
-        input=json.dumps(given),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
+    def __init__(self, version: str) -> None:
+        self.version = version
+        variable, folder = _ENVIRONMENTS[version]
+        named = os.environ.get(variable)
+        self.python = Path(named) if named else REPOSITORY / folder / "bin" / "python"
+
+    @property
+    def major(self) -> int:
+        return int(self.version.split(".")[0])
+
+    def tool(self, name: str) -> str:
+        """Path of one of its commands."""
+        return str(self.python.parent / name)
+
+    def say(self, *arguments: str, given: str = "") -> str:
+        """Run its interpreter and return what that prints; fails unless it exits with 0."""
+        result = subprocess.run(
+            [str(self.python), "-W", "ignore", *arguments],
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert result.returncode == 0, result.stderr[-4000:]
+        return result.stdout
+
+    def run(self, script: str, given: object) -> Any:  # noqa: ANN401 - what the script prints
+        """Run a script: JSON in on standard input, JSON out on standard output."""
+        return json.loads(self.say("-c", script, given=json.dumps(given)))
 
 
 def vectors_of(name: str) -> dict[str, Any]:

@@ -5,53 +5,24 @@ reader accepts them), and which defects only our audit notices.
 """
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
-import pytest
-
 from ledger.audit.cutting import cut
+from tests.conformance.ccf_package import CcfPackage
 from tests.unit.audit import ledger_writer as lw
 from tests.unit.audit.defects import MISSED, REFUSED
 
-REPOSITORY = Path(__file__).parents[2]
-PYTHON = Path(os.environ.get("QUORATE_CCF_PYTHON", REPOSITORY / ".venv-ccf" / "bin" / "python"))
 SCRIPT = Path(__file__).with_name("oracle_verdicts.py")
 
-pytestmark = pytest.mark.skipif(
-    not PYTHON.exists(),
-    reason="no interpreter with CCF's public package: set QUORATE_CCF_PYTHON or make .venv-ccf",
-)
 
-
-def oracle(*arguments: str) -> str:
-    done = subprocess.run(
-        [str(PYTHON), "-W", "ignore", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def version() -> int:
-    """Return the major version of the package."""
-    text = oracle("-c", "from importlib.metadata import version; print(version('ccf'))")
-    return int(text.split(".")[0])
-
-
-def test_verdicts(tmp_path: Path, version: int) -> None:
+def test_verdicts(tmp_path: Path, ccf: CcfPackage) -> None:
     expected = {str(lw.sound().save(tmp_path / "sound")): True}
     names = {str(tmp_path / "sound"): "sound"}
     for number, defect in enumerate(MISSED + REFUSED):
         directory = str(defect.ledger().save(tmp_path / str(number)))
-        expected[directory] = defect.ccf6 if version == 6 else defect.ccf7
+        expected[directory] = defect.ccf6 if ccf.major == 6 else defect.ccf7
         names[directory] = defect.name
-    verdicts = json.loads(oracle(str(SCRIPT), *expected))
+    verdicts = json.loads(ccf.say(str(SCRIPT), *expected))
     wrong = {
         names[directory]: verdicts[directory] or "accepted"
         for directory, accepted in expected.items()
@@ -60,20 +31,20 @@ def test_verdicts(tmp_path: Path, version: int) -> None:
     assert wrong == {}
 
 
-def test_read_ledger_tool(tmp_path: Path) -> None:
+def test_read_ledger_tool(tmp_path: Path, ccf: CcfPackage) -> None:
     lw.sound().save(tmp_path)
-    said = oracle("-m", "ccf.read_ledger", "-q", "--uncommitted", str(tmp_path))
+    said = ccf.say("-m", "ccf.read_ledger", "-q", "--uncommitted", str(tmp_path))
     assert "until 2.12" in said
 
 
-def test_cut_is_what_split_ledger_makes(tmp_path: Path) -> None:
+def test_cut_is_what_split_ledger_makes(tmp_path: Path, ccf: CcfPackage) -> None:
     directory = lw.sound().save(tmp_path / "ledger")
     whole = directory / "ledger_1-5.committed"
     ours = tmp_path / "ours"
     theirs = tmp_path / "theirs"
     cut(whole, 4, ours)
     call = "import sys, ccf.split_ledger; ccf.split_ledger.run(sys.argv[1:])"
-    oracle("-c", call, str(whole), "4", "--output-dir", str(theirs))
+    ccf.say("-c", call, str(whole), "4", "--output-dir", str(theirs))
     made = {path.name: path.read_bytes() for path in ours.iterdir()}
     assert made == {path.name: path.read_bytes() for path in theirs.iterdir()}
     assert len(made) == 2

@@ -25,7 +25,7 @@ from ledger.crypto.cose_governance import (
     verify_request,
 )
 from ledger.crypto.keys import Curve, SigningKey, curve_hash
-from tests.conformance.ccf_package import ccf_python, run_ccf
+from tests.conformance.ccf_package import CcfPackage
 
 MOMENT = datetime.datetime(2025, 6, 1, 12, 30, 15, tzinfo=datetime.UTC)
 PROPOSAL = "ab" * 32
@@ -37,7 +37,8 @@ BODIES = [b'{"actions": [{"name": "always_accept_noop"}]}', b"", b"\x00\xff"]
 class Member:
     """A member's key and certificate as files, and a body to sign."""
 
-    def __init__(self, curve: Curve, directory: Path) -> None:
+    def __init__(self, curve: Curve, directory: Path, ccf: CcfPackage) -> None:
+        self.ccf = ccf
         self.key = SigningKey.generate(curve)
         start = int(MOMENT.timestamp())
         self.certificate = self_signed_caller(self.key, "CN=member0", 30, start)
@@ -49,7 +50,7 @@ class Member:
 
     def run(self, tool: str, kind: MessageType, *more: str) -> bytes:
         """Run one of the package's commands on this member's files; what it prints."""
-        command = [str(ccf_python().parent / tool), "--content", "body"]
+        command = [self.ccf.tool(tool), "--content", "body"]
         command += ["--signing-cert", "cert.pem", "--ccf-gov-msg-type", kind.value]
         command += ["--ccf-gov-msg-created_at", MOMENT.isoformat()]
         if kind in ABOUT_A_PROPOSAL:
@@ -62,8 +63,8 @@ class Member:
 
 
 @pytest.fixture(params=list(Curve), ids=lambda curve: curve.value)
-def member(request: pytest.FixtureRequest, tmp_path: Path) -> Member:
-    return Member(request.param, tmp_path)
+def member(request: pytest.FixtureRequest, tmp_path: Path, ccf: CcfPackage) -> Member:
+    return Member(request.param, tmp_path, ccf)
 
 
 def _check(data: bytes, member: Member, kind: MessageType, body: bytes) -> None:
@@ -85,8 +86,8 @@ def test_signed_with_a_key_file(member: Member, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", list(MessageType))
-def test_every_type(tmp_path: Path, kind: MessageType) -> None:
-    member = Member(Curve.P384, tmp_path)
+def test_every_type(tmp_path: Path, kind: MessageType, ccf: CcfPackage) -> None:
+    member = Member(Curve.P384, tmp_path, ccf)
     _check(member.run("ccf_cose_sign1", kind, "--signing-key", "key.pem"), member, kind, b"")
 
 
@@ -169,9 +170,9 @@ def test_the_package_verifies_our_messages(member: Member) -> None:
     ]
     pem = member.certificate.pem
     good = [(base64.b64encode(message).decode(), pem) for message in messages]
-    assert run_ccf(VERIFY_SCRIPT, good) == [""] * len(messages)
+    assert member.ccf.run(VERIFY_SCRIPT, good) == [""] * len(messages)
     other = self_signed_caller(
         SigningKey.generate(member.key.curve), "CN=other", 1, int(MOMENT.timestamp())
     )
     bad = [(good[0][0], other.pem)]
-    assert all(run_ccf(VERIFY_SCRIPT, bad))
+    assert all(member.ccf.run(VERIFY_SCRIPT, bad))

@@ -9,7 +9,7 @@ import pytest
 
 from ledger.crypto.keys import Curve
 from ledger.receipts.build import cose_receipt, transaction_receipt
-from tests.conformance.ccf_package import run_ccf
+from tests.conformance.ccf_package import CcfPackage
 from tests.unit.receipts.receipt_world import World
 
 # Prints, for each receipt, "" when every check of the package passes, or what failed.
@@ -80,14 +80,14 @@ def _json(world: World, seqno: int, **endorsed: Any) -> dict[str, Any]:  # noqa:
     return value
 
 
-def test_json_receipts(world: World) -> None:
+def test_json_receipts(world: World, ccf: CcfPackage) -> None:
     good = [(_json(world, seqno), world.service.pem) for seqno in range(1, 10)]
     _, service, link = world.recovered()
     good.append((_json(world, 3, by=[link]), service.pem))
-    assert run_ccf(JSON_SCRIPT, good) == [""] * 10
+    assert ccf.run(JSON_SCRIPT, good) == [""] * 10
 
 
-def test_untrue_json_receipts(world: World) -> None:
+def test_untrue_json_receipts(world: World, ccf: CcfPackage) -> None:
     changed = _json(world, 1)
     changed["leaf_components"]["claims_digest"] = "00" * 31 + "01"
     moved = _json(world, 2)
@@ -99,10 +99,10 @@ def test_untrue_json_receipts(world: World) -> None:
         (_json(world, 3), service.pem),
         (_json(world, 3), World(world.node_key.curve).service.pem),
     ]
-    assert all(run_ccf(JSON_SCRIPT, bad))
+    assert all(ccf.run(JSON_SCRIPT, bad))
 
 
-def test_cose_receipts(world: World) -> None:
+def test_cose_receipts(world: World, ccf: CcfPackage) -> None:
     good = []
     for seqno in range(1, 10):
         leaf = world.leaf(seqno)
@@ -110,7 +110,7 @@ def test_cose_receipts(world: World) -> None:
         assert data is not None
         assert leaf.claims_digest is not None
         good.append((_text(data), world.service.pem, leaf.claims_digest.hex()))
-    assert run_ccf(COSE_SCRIPT, good) == [""] * 9
+    assert ccf.run(COSE_SCRIPT, good) == [""] * 9
     receipt, pem, claims = good[0]
     damaged = bytearray(base64.b64decode(receipt))
     damaged[-1] ^= 1
@@ -119,7 +119,7 @@ def test_cose_receipts(world: World) -> None:
         (receipt, pem, "00" * 32),
         (_text(bytes(damaged)), pem, claims),
     ]
-    assert all(run_ccf(COSE_SCRIPT, bad))
+    assert all(ccf.run(COSE_SCRIPT, bad))
 
 
 def _text(data: bytes) -> str:
