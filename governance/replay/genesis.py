@@ -27,7 +27,13 @@ from ledger.tables.nodes import (
     VIRTUAL_MEASUREMENTS,
     NodeStatus,
 )
-from ledger.tables.service import CONSTITUTION, SERVICE_CONFIG, SERVICE_INFO
+from ledger.tables.service import (
+    CONSTITUTION,
+    SERVICE_CONFIG,
+    SERVICE_INFO,
+    ServiceInfo,
+    ServiceStatus,
+)
 
 T = TypeVar("T")
 
@@ -115,6 +121,8 @@ def _problem(genesis: Genesis) -> str | None:
     if initial_threshold(genesis.members, threshold) != threshold:
         return f"the recovery threshold is {threshold}, want at least 1"
     alone = Store().begin()
+    opening = ServiceInfo(cert=genesis.service_certificate, status=ServiceStatus.OPENING)
+    alone.singleton(SERVICE_INFO).put(opening)
     alone.table(VIRTUAL_MEASUREMENTS).put(node.measurement, "AllowedToJoin")
     alone.set(VIRTUAL_HOST_DATA).add(node.host_data)
     return admission_problem(alone, node.id, node.info)

@@ -11,10 +11,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from governance.replay.report import ReplayReport
 from ledger.audit import walk
 from ledger.audit.findings import Finding, Severity
 from ledger.audit.report import Report
 from ledger.base.errors import FormatError, LedgerError, UnavailableError
+from ledger.cli.audit_governance import lines_of, replay_governance
 from ledger.codec import canonical
 
 app = typer.Typer(add_completion=False)
@@ -38,6 +40,13 @@ def command(
             help="JSON file of ledger secrets, first seqno to hex: also check private domains.",
         ),
     ] = None,
+    governance: Annotated[
+        bool,
+        typer.Option(
+            "--governance",
+            help="Also make every decision of the members again, from the signed messages.",
+        ),
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the report there; - is standard output.")
     ] = None,
@@ -47,22 +56,26 @@ def command(
 ) -> None:
     """Check a ledger: every entry, hash, signature, certificate and file boundary.
 
-    Exit code 0: no errors (there may be notes and warnings). 1: errors. 2: could not be read.
+    Exit code 0: no errors (there may be notes and warnings). 1: errors, or a decision that does
+    not follow from the members' messages. 2: could not be read.
     """
     try:
         secrets = read_secrets(secret or [])
-        with _progress(quiet=quiet) as progress:
+        with _progress("auditing", quiet=quiet) as progress:
             report = walk.audit(
                 ledger, snapshots=snapshots or [], secrets=secrets, progress=progress
             )
+        replayed = _replay(ledger, quiet=quiet) if governance else None
         if json_file is not None:
-            _write_json(report, json_file)
+            _write_json(report, replayed, json_file)
     except LedgerError as error:
         print(f"quorate audit: {error}", file=sys.stderr)
         raise typer.Exit(EXIT_UNREADABLE) from error
     if json_file is None or str(json_file) != "-":
         _print_report(report, quiet=quiet)
-    if not report.is_sound:
+        if replayed is not None:
+            print("\n".join(lines_of(replayed)))
+    if not report.is_sound or (replayed is not None and replayed.difference is not None):
         raise typer.Exit(EXIT_UNSOUND)
 
 
@@ -99,20 +112,28 @@ def read_secrets(files: list[Path]) -> dict[int, bytes]:
 
 
 @contextmanager
-def _progress(*, quiet: bool) -> Iterator[walk.Progress | None]:
+def _progress(what: str, *, quiet: bool) -> Iterator[walk.Progress | None]:
     """Show a bar on standard error while the block runs, if that is a terminal."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield None
         return
-    columns = (TextColumn("auditing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("audit", total=None)
+        task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _write_json(report: Report, file: Path) -> None:
-    text = json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
+def _replay(ledger: list[Path], *, quiet: bool) -> ReplayReport:
+    with _progress("replaying governance", quiet=quiet) as progress:
+        return replay_governance(ledger, progress)
+
+
+def _write_json(report: Report, replayed: ReplayReport | None, file: Path) -> None:
+    document = report.to_json()
+    if replayed is not None:
+        document["governance"] = replayed.to_json()
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     if str(file) == "-":
         sys.stdout.write(text)
         return
