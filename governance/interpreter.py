@@ -64,25 +64,31 @@ class _Meter:
 
     def tick(self) -> bool:
         """Count a thousand steps; True stops the run."""
-        self.steps += STEPS_PER_TICK
-        if self.steps > self._limits.steps_max:
-            self.exceeded = f"the script took more than {self._limits.steps_max} steps"
-        return self.exceeded is not None
+        return self._count(STEPS_PER_TICK)
 
     def call_host(self, name: object, arguments: object) -> Any:  # noqa: ANN401 - JSON of any shape
-        """Answer a call of the script to the node."""
+        """Answer a call of the script to the node; what passes costs a step a character."""
         self._host_calls += 1
         if self._host_calls > self._limits.host_calls_max:
             self.exceeded = (
                 f"the script made more than {self._limits.host_calls_max} calls to the node"
             )
-        if self.tick():
+        if self._count(STEPS_PER_TICK + passing_size(arguments)):
             raise _LimitError(self.exceeded)
         if not isinstance(name, str) or not isinstance(arguments, list):
             raise HostError("got a host call of another shape, want a name and a list")
         if name == "script.constitution_problem":
             return self._constitution_problem(arguments)
-        return self._host(name, arguments)
+        answer = self._host(name, arguments)
+        if self._count(passing_size(answer)):
+            raise _LimitError(self.exceeded)
+        return answer
+
+    def _count(self, steps: int) -> bool:
+        self.steps += steps
+        if self.steps > self._limits.steps_max:
+            self.exceeded = f"the script took more than {self._limits.steps_max} steps"
+        return self.exceeded is not None
 
     def options(self) -> starlark.EvalOptions:
         return starlark.EvalOptions(
@@ -93,6 +99,23 @@ class _Meter:
         if len(arguments) != 1 or not isinstance(arguments[0], str):
             raise HostError("got another argument, want the source of a constitution")
         return constitution_problem(arguments[0], self._limits.source_bytes_max, self.options())
+
+
+def passing_size(value: object) -> int:
+    """Return how much of the node's time a value takes to pass: its characters and its parts."""
+    size = 0
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        size += 1
+        if isinstance(each, str):
+            size += len(each)
+        elif isinstance(each, list):
+            waiting.extend(each)
+        elif isinstance(each, dict):
+            waiting.extend(each.values())
+            size += sum(map(len, each))
+    return size
 
 
 def run(call: ScriptCall, host: HostCall) -> ScriptOutcome:

@@ -26,6 +26,9 @@ from ledger.tables.members import (
     ProposalState,
 )
 
+OPEN_PROPOSALS_MAX = 256
+"""Most open proposals of one member: whoever decides anything goes through all of them."""
+
 
 def create(parts: GovernanceParts, ctx: CallContext) -> Steps:
     """Take a proposal in and decide it as far as it can be decided."""
@@ -35,6 +38,7 @@ def create(parts: GovernanceParts, ctx: CallContext) -> Steps:
         yield wait
     root = parts.ledger.root_at(ctx.tx.read_version)
     proposal_id = request.proposal_id_under(root)
+    _require_room(ctx, request.member)
     decision = Decision(parts, ctx, parse_proposal(request.payload))
     outcome = yield from decision.validate()
     if outcome.failure is not None:
@@ -192,6 +196,20 @@ def require_open(proposal_id: str, info: ProposalInfo) -> None:
             Code.PROPOSAL_NOT_OPEN,
             f"Proposal {proposal_id} is currently in state {info.state.value} - "
             "only Open proposals can receive votes or be withdrawn.",
+        )
+
+
+def _require_room(ctx: CallContext, member_id: str) -> None:
+    """Refuse another proposal of a member that has too many open ones."""
+    mine = sum(
+        info.state is ProposalState.OPEN and info.proposer_id == member_id
+        for _, info in ctx.tx.table(PROPOSALS_INFO).items()
+    )
+    if mine >= OPEN_PROPOSALS_MAX:
+        raise HttpError(
+            400,
+            "TooManyOpenProposals",
+            f"Member {member_id} has {mine} open proposals: withdraw some of them first.",
         )
 
 

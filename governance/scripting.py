@@ -38,7 +38,8 @@ class ScriptLimits(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True
     keeps are in ``LIMIT_RANGES``.
 
     Attributes:
-        steps_max: Loop iterations and calls, counted in thousands.
+        steps_max: Loop iterations and calls, counted in thousands; a call back into the node is
+            a thousand, and one more for each character that passes.
         call_depth_max: Nested calls.
         source_bytes_max: Bytes of UTF-8 source.
         host_calls_max: Calls back into the node.
@@ -136,7 +137,7 @@ class ScriptOutcome:
     Attributes:
         value: What the function returned (JSON shapes); None when it failed.
         failure: Why it gave no value, or None.
-        steps: Steps counted, a multiple of 1,000 plus 1,000 for each call back.
+        steps: Steps counted, see ``ScriptLimits.steps_max``.
     """
 
     value: Any = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from governance.interpreter import constitution_problem, run
+from governance.interpreter import constitution_problem, passing_size, run
 from governance.script_source import source_problem
 from governance.scripting import FailureKind, HostError, ScriptCall, ScriptLimits, ScriptOutcome
 
@@ -41,7 +41,8 @@ def test_arguments_may_be_changed_by_the_script() -> None:
 def test_host_functions_get_name_and_arguments() -> None:
     outcome = call("def f(): return kv.put('table', 'key', {'v': [1]})")
     assert outcome.value == {"name": "kv.put", "arguments": ["table", "key", {"v": [1]}]}
-    assert outcome.steps == 1000
+    # A thousand for the call; then each value that passes, its characters and those of keys.
+    assert outcome.steps == 1000 + 15 + 36
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,25 @@ def test_failures_say_whose_word_they_are(source: str, kind: FailureKind, reason
     assert outcome.failure.kind is kind
     assert reason in outcome.failure.reason
     assert outcome.value is None
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [(None, 1), (7, 1), ("abc", 4), ([], 1), ([1, "a"], 4), ({"ab": "c"}, 5), ([[["x"]]], 5)],
+)
+def test_what_passes_has_a_size(value: object, size: int) -> None:
+    assert passing_size(value) == size
+
+
+def test_passing_much_to_and_fro_takes_steps() -> None:
+    for source in (
+        "def f():\n  for x in range(100): kv.get('a' * 100000)",
+        "def f():\n  for x in range(100): kv.get(x)",
+    ):
+        call = ScriptCall("script", source, "f", (), ScriptLimits(steps_max=5_000_000))
+        outcome = run(call, lambda *_: ["a" * 50_000] * 2)
+        assert outcome.failure is not None
+        assert outcome.failure.reason == "the script took more than 5000000 steps"
 
 
 def test_a_trace_names_places_innermost_last() -> None:

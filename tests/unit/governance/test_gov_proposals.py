@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from governance import proposals
 from ledger.codec.canonical import b64encode
 from ledger.crypto.cose import parse_sign1
 from ledger.crypto.cose_governance import MessageType
@@ -345,3 +346,14 @@ def test_the_clock_of_scripts_is_the_message_time() -> None:
     service = Consortium(extra=clocked)
     answer = service.propose("alice", SET_USER, created_at=NOW + 77)
     assert answer.json()["error"]["message"].endswith(str(NOW + 77))
+
+
+def test_a_member_has_a_bounded_number_of_open_proposals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposals, "OPEN_PROPOSALS_MAX", 2)
+    service = Consortium()
+    ids = [service.propose("alice", SET_USER).json()["proposalId"] for _ in range(2)]
+    third = service.propose("alice", SET_USER)
+    assert (third.status, third.error_code) == (400, "TooManyOpenProposals")
+    assert service.propose("bob", SET_USER).status == 200
+    service.withdraw("alice", ids[0])
+    assert service.propose("alice", SET_USER).status == 200

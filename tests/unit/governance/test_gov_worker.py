@@ -112,7 +112,7 @@ def test_steps_are_those_of_the_interpreter_in_any_process() -> None:
         async with bench() as it:
             return [(await it.run(source)).steps for _ in range(2)]
 
-    assert asyncio.run(body()) == [124000, 124000]
+    assert asyncio.run(body()) == [124016, 124016]
 
 
 F = "def f():\n"
