@@ -1,21 +1,19 @@
 """``quorate gov``: what members do, signed with their keys."""
 
-import asyncio
 import json
 import sys
-import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from governance.defaults import Variant, constitution
 from governance.replay.offline import check_ballot, check_constitution, check_proposal
 from ledger.base.errors import FormatError, MisuseError
-from ledger.base.ids import MemberId
+from ledger.cli import gov_shares, gov_vault
 from ledger.cli.gov_actions import GUIDES, build_action, explain, read_text
-from ledger.cli.gov_prepared import parse_signature, read_prepared, write_prepared
+from ledger.cli.gov_talk import EXIT_REFUSED, as_member, get_json
 from ledger.cli.gov_target import (
     CertificateOption,
     KeyOption,
@@ -23,25 +21,19 @@ from ledger.cli.gov_target import (
     NodeOption,
     SandboxOption,
     ServiceOption,
-    Target,
     target,
 )
 from ledger.cli.gov_text import proposal_lines, service_lines, summary_line
-from ledger.client.governance import ACCEPTING_BALLOT, API_VERSION, Member
+from ledger.client.governance import ACCEPTING_BALLOT
 from ledger.client.identity import read_pem
-from ledger.client.session import RefusedError, Session
 from ledger.codec import canonical
-from ledger.crypto.certificate import Certificate
-from ledger.crypto.cose_governance import MessageType, prepare_request
-
-T = TypeVar("T")
 
 REJECTING_BALLOT = "def vote(proposal, proposer_id): return False"
-EXIT_REFUSED = 1
-_VERSION = f"api-version={API_VERSION}"
-_COSE = {"content-type": "application/cose"}
-
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+app.command()(gov_shares.init_member)
+app.command()(gov_shares.submit_share)
+app.command()(gov_vault.prepare)
+app.command()(gov_vault.finish)
 
 ProposalArgument = Annotated[str, typer.Argument(help="ID of the proposal.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
@@ -73,7 +65,7 @@ def propose(
     """Propose a file's actions, or one action built from words."""
     actions = _actions_of(file, action, arg or [])
     at = target(node, service_cert, sandbox, member_cert, member_key, member)
-    proposal = _as_member(at, lambda each: each.propose(actions))
+    proposal = as_member(at, lambda each: each.propose(actions))
     if print_id:
         print(proposal["proposalId"])
         return
@@ -102,7 +94,7 @@ def vote(
     if ballot is not None:
         source = read_text(ballot)
     at = target(node, service_cert, sandbox, member_cert, member_key, member)
-    _print_proposal(_as_member(at, lambda each: each.vote(proposal_id, source)), as_json=as_json)
+    _print_proposal(as_member(at, lambda each: each.vote(proposal_id, source)), as_json=as_json)
 
 
 @app.command()
@@ -118,7 +110,7 @@ def withdraw(
 ) -> None:
     """Withdraw an own proposal."""
     at = target(node, service_cert, sandbox, member_cert, member_key, member)
-    _print_proposal(_as_member(at, lambda each: each.withdraw(proposal_id)), as_json=as_json)
+    _print_proposal(as_member(at, lambda each: each.withdraw(proposal_id)), as_json=as_json)
 
 
 @app.command()
@@ -132,7 +124,7 @@ def ack(
 ) -> None:
     """Acknowledge the service's state: the member becomes active."""
     at = target(node, service_cert, sandbox, member_cert, member_key, member)
-    _as_member(at, lambda each: each.acknowledge())
+    as_member(at, lambda each: each.acknowledge())
     print(f"Member {at.signer().id} is active.")
 
 
@@ -149,12 +141,12 @@ def show(
     """Show a proposal with what it would do and how the votes stand, or the service."""
     at = target(node, service_cert, sandbox)
     if proposal_id is None:
-        info, members = _get(at, "/gov/service/info", "/gov/service/members")
+        info, members = get_json(at, "/gov/service/info", "/gov/service/members")
         found = {**info, "members": members["value"]}
         _print(found, service_lines(info, members["value"]), as_json=as_json)
         return
     path = f"/gov/members/proposals/{proposal_id}"
-    proposal, actions = _get(at, path, f"{path}/actions")
+    proposal, actions = get_json(at, path, f"{path}/actions")
     lines = proposal_lines(proposal, actions)
     _print({**proposal, "proposal": actions}, lines, as_json=as_json)
 
@@ -171,7 +163,7 @@ def list_(
 ) -> None:
     """List proposals."""
     at = target(node, service_cert, sandbox)
-    [found] = _get(at, "/gov/members/proposals" + ("?include=closed" if closed else ""))
+    [found] = get_json(at, "/gov/members/proposals" + ("?include=closed" if closed else ""))
     _print(found, map(summary_line, found["value"]), as_json=as_json)
 
 
@@ -224,76 +216,6 @@ def constitution_(
     sys.stdout.write(constitution(variant))
 
 
-@app.command()
-def prepare(
-    kind: Annotated[MessageType, typer.Argument(help="What the message is.")],
-    out: Annotated[Path, typer.Option("--out", help="Where to put the prepared message.")],
-    member_cert: Annotated[
-        Path, typer.Option("--member-cert", envvar="QUORATE_MEMBER_CERT", help="PEM.")
-    ],
-    content: Annotated[
-        Path | None, typer.Option("--content", help="Body of the message; empty without it.")
-    ] = None,
-    proposal_id: Annotated[
-        str | None, typer.Option("--proposal-id", help="For a ballot or a withdrawal.")
-    ] = None,
-) -> None:
-    """Prepare a message for a key in a vault; print the digest to be signed, in base64."""
-    certificate = Certificate.parse(read_pem(member_cert))
-    payload = b"" if content is None else read_text(content).encode()
-    prepared = prepare_request(
-        certificate.public_key.curve,
-        MemberId(certificate.id),
-        kind,
-        payload,
-        created_at=int(time.time()),
-        proposal_id=proposal_id,
-    )
-    write_prepared(out, prepared, _path_of(kind, certificate.id, proposal_id))
-    print(canonical.b64encode(prepared.digest))
-
-
-@app.command()
-def finish(
-    prepared: Annotated[Path, typer.Argument(help="What prepare wrote.")],
-    signature: Annotated[str, typer.Option("--signature", help="r || s in base64.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Write the message there, do not send it.")
-    ] = None,
-    node: NodeOption = None,
-    service_cert: ServiceOption = None,
-    sandbox: SandboxOption = None,
-) -> None:
-    """Finish a prepared message with its signature, and send it."""
-    request, path = read_prepared(prepared)
-    message = request.finish(parse_signature(signature))
-    if out is not None:
-        out.write_bytes(message)
-        return
-    at = target(node, service_cert, sandbox)
-
-    async def send(session: Session) -> bytes:
-        answer = await session.post(path, body=message, headers=_COSE)
-        return answer.expect().body
-
-    sys.stdout.write(_in_session(at, send).decode("utf-8", "replace") + "\n")
-
-
-_PATHS = {
-    MessageType.PROPOSAL: "/gov/members/proposals:create",
-    MessageType.BALLOT: "/gov/members/proposals/{proposal}/ballots/{member}:submit",
-    MessageType.WITHDRAWAL: "/gov/members/proposals/{proposal}:withdraw",
-    MessageType.ACK: "/gov/members/state-digests/{member}:ack",
-    MessageType.STATE_DIGEST: "/gov/members/state-digests/{member}:update",
-    MessageType.RECOVERY_SHARE: "/gov/recovery/members/{member}:recover",
-    MessageType.ENCRYPTED_RECOVERY_SHARE: "/gov/recovery/members/{member}:recover",
-}
-
-
-def _path_of(kind: MessageType, member_id: str, proposal_id: str | None) -> str:
-    return f"{_PATHS[kind].format(member=member_id, proposal=proposal_id)}?{_VERSION}"
-
-
 def _actions_of(file: Path | None, action: str | None, arguments: list[str]) -> list[Any]:
     if (file is None) == (action is None):
         raise MisuseError("got a file and --action, or neither, want one of them")
@@ -312,39 +234,6 @@ def _proposal_of(text: str) -> dict[str, Any]:
     if not isinstance(proposal, dict):
         raise FormatError('got a proposal that is no object, want {"actions": […]}')
     return proposal
-
-
-def _in_session(at: Target, body: Callable[[Session], Awaitable[T]]) -> T:
-    """Run a conversation with the service; a refusal ends the command with its reason."""
-
-    async def converse() -> T:
-        async with at.session() as session:
-            return await body(session)
-
-    try:
-        return asyncio.run(converse())
-    except RefusedError as refusal:
-        print(f"quorate gov: {refusal}", file=sys.stderr)
-        raise typer.Exit(EXIT_REFUSED) from refusal
-
-
-def _as_member(at: Target, body: Callable[[Member], Awaitable[T]]) -> T:
-    identity = at.signer()
-    return _in_session(at, lambda session: body(Member(session, identity)))
-
-
-def _get(at: Target, *paths: str) -> list[Any]:
-    """Return the JSON answers of some paths below one service."""
-
-    async def read(session: Session) -> list[Any]:
-        answers = []
-        for path in paths:
-            mark = "&" if "?" in path else "?"
-            answer = await session.get(f"{path}{mark}{_VERSION}")
-            answers.append(answer.expect(200).json())
-        return answers
-
-    return _in_session(at, read)
 
 
 def _print_proposal(proposal: dict[str, Any], *, as_json: bool) -> None:
