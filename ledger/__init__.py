@@ -1,1 +1,4 @@
-"""The framework: a replicated key-value store with a verifiable ledger. See ARCHITECTURE.md for the map."""
+"""The framework: a replicated key-value store with a verifiable ledger.
+
+See ARCHITECTURE.md for the map.
+"""

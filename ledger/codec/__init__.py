@@ -1,4 +1,4 @@
-"""Bytes of the ledger: canonical JSON, table encodings, write sets and entries, node-to-node messages.
+"""Bytes of the ledger: canonical JSON, table encodings, write sets, entries.
 
 Invariant: decoding accepts exactly what encoding makes, or raises ``FormatError``.
 """
