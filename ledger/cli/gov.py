@@ -13,7 +13,7 @@ from governance.replay.offline import check_ballot, check_constitution, check_pr
 from ledger.base.errors import FormatError, MisuseError
 from ledger.cli import gov_shares, gov_vault
 from ledger.cli.gov_actions import GUIDES, build_action, explain, read_text
-from ledger.cli.gov_talk import EXIT_REFUSED, as_member, get_json
+from ledger.cli.gov_talk import EXIT_REFUSED, as_member, get_json, get_text
 from ledger.cli.gov_target import (
     CertificateOption,
     KeyOption,
@@ -23,7 +23,7 @@ from ledger.cli.gov_target import (
     ServiceOption,
     target,
 )
-from ledger.cli.gov_text import proposal_lines, service_lines, summary_line
+from ledger.cli.gov_text import constitution_lines, proposal_lines, service_lines, summary_line
 from ledger.client.governance import ACCEPTING_BALLOT
 from ledger.client.identity import read_pem
 from ledger.codec import canonical
@@ -147,7 +147,9 @@ def show(
         return
     path = f"/gov/members/proposals/{proposal_id}"
     proposal, actions = get_json(at, path, f"{path}/actions")
-    lines = proposal_lines(proposal, actions)
+    lines = list(proposal_lines(proposal, actions))
+    if proposal["proposalState"] == "Open" and not as_json:
+        lines += constitution_lines(actions, get_text(at, "/gov/service/constitution"))
     _print({**proposal, "proposal": actions}, lines, as_json=as_json)
 
 

@@ -52,6 +52,16 @@ def get_json(at: Target, *paths: str) -> list[Any]:
     return in_session(at, read)
 
 
+def get_text(at: Target, path: str) -> str:
+    """Return what a path answers, as text."""
+
+    async def read(session: Session) -> str:
+        answer = await session.get(f"{path}?{VERSION}")
+        return answer.expect(200).body.decode("utf-8", "replace")
+
+    return in_session(at, read)
+
+
 def send(at: Target, path: str, message: bytes) -> Answer:
     """Send a signed message and return the answer, which is a good one."""
 

@@ -1,5 +1,6 @@
 """Governance for eyes: proposals, members and the service as lines of text."""
 
+import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,6 +26,22 @@ def proposal_lines(proposal: Mapping[str, Any], actions: object = None) -> Itera
         yield "  actions"
         for action in actions.get("actions") or []:
             yield from _action(action)
+
+
+def constitution_lines(actions: object, current: str) -> Iterator[str]:
+    """Describe what a proposal would change in the constitution, as a diff; nothing without one."""
+    if not isinstance(actions, Mapping):
+        return
+    for action in actions.get("actions") or []:
+        if not isinstance(action, Mapping) or action.get("name") != "set_constitution":
+            continue
+        proposed = (action.get("args") or {}).get("constitution")
+        if isinstance(proposed, str):
+            yield "  constitution"
+            diff = difflib.unified_diff(
+                current.splitlines(), proposed.splitlines(), "current", "proposed", lineterm="", n=1
+            )
+            yield from (f"    {line}" for line in diff)
 
 
 def summary_line(proposal: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from governance.scripting import ScriptCall
 from ledger.base.errors import FormatError, MisuseError
 from ledger.cli.gov_actions import GUIDES, build_action, explain
 from ledger.cli.gov_prepared import parse_signature
-from ledger.cli.gov_text import proposal_lines, service_lines, summary_line
+from ledger.cli.gov_text import constitution_lines, proposal_lines, service_lines, summary_line
 from ledger.cli.main import run as quorate
 from ledger.client.identity import Identity, create_identity
 from ledger.codec.canonical import b64decode
@@ -235,3 +235,15 @@ def test_the_service_for_eyes() -> None:
 
 def _raw(der: bytes, size: int) -> bytes:
     return b"".join(number.to_bytes(size, "big") for number in decode_dss_signature(der))
+
+
+def test_a_new_constitution_is_shown_as_a_diff() -> None:
+    current = "def validate(p): pass\nx = 1\ny = 2\n"
+    proposed = current.replace("x = 1", "x = 3")
+    actions = {"actions": [{"name": "set_constitution", "args": {"constitution": proposed}}, 3]}
+    lines = list(constitution_lines(actions, current))
+    assert lines[0] == "  constitution"
+    assert "    -x = 1" in lines
+    assert "    +x = 3" in lines
+    for nothing in (None, {}, {"actions": [{"name": "set_user", "args": {}}]}):
+        assert list(constitution_lines(nothing, current)) == []

@@ -73,6 +73,7 @@ def test_every_command_of_the_walk_through(tmp_path: Path) -> None:
     assert "The ballot: against" in parts[5]
     for decided in parts[6:10]:
         assert "state     Accepted" in decided, decided
+    assert "+    if votes_of(members, votes, False):" in parts[8]
     assert "Members   3" in parts[9]
     assert json.loads(parts[10].strip().splitlines()[-1])["proposalState"] == "Open"
     assert "sound: 0 errors" in parts[11]
