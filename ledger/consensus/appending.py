@@ -63,7 +63,9 @@ def add_configuration(state: State, seqno: int, nodes: frozenset[NodeId]) -> Non
 
 def mark_signed(state: State, seqno: int) -> None:
     """Note that the entry being appended is a signature."""
-    if not state.ticking and state.node_id in state.configurations.newest:
+    # In any active configuration, not only in the newest: with two changes between two signatures
+    # a node can hold the only log that may win, and be in the first of the two alone.
+    if not state.ticking and state.configurations.has_own:
         start_ticking(state)
     state.retirement.signature_appended(seqno)
     state.committable.add(seqno)

@@ -3,7 +3,7 @@
 from ledger.base.ids import NodeId
 from ledger.consensus.messages import ProposeRequestVote
 from ledger.consensus.quorum import committable_seqno
-from ledger.consensus.ready import Commit, RequestRetirementCleanup
+from ledger.consensus.ready import BecameBackup, Commit, RequestRetirementCleanup
 from ledger.consensus.roles import NONE, PRIMARY, change_role
 from ledger.consensus.state import State
 
@@ -74,6 +74,7 @@ def _become_removable(state: State, seqno: int) -> None:
         state.leader_id = None
         state.should_sign = False
         change_role(state, NONE)
+        state.outbox.effects.append(BecameBackup(state.view))
 
 
 def propose_successor(state: State) -> NodeId | None:

@@ -30,9 +30,10 @@ class Configurations:
         active: The configurations; read only.
         node_sets: Their members, in the same order; read only.
         others: All members of all active ones but this node, ascending; read only.
+        has_own: Whether this node is in one of them; read only.
     """
 
-    __slots__ = ("_left", "_own", "active", "node_sets", "others")
+    __slots__ = ("_left", "_own", "active", "has_own", "node_sets", "others")
 
     def __init__(self, own: NodeId) -> None:
         self._own = own
@@ -41,6 +42,7 @@ class Configurations:
         self.active: list[Configuration] = []
         self.node_sets: list[frozenset[NodeId]] = []
         self.others: list[NodeId] = []
+        self.has_own = False
 
     @property
     def newest(self) -> frozenset[NodeId]:
@@ -98,4 +100,5 @@ class Configurations:
         self.active = active
         self.node_sets = [configuration.nodes for configuration in active]
         members = {node for nodes in self.node_sets for node in nodes}
+        self.has_own = self._own in members
         self.others = sorted(members - {self._own})

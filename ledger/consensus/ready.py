@@ -56,7 +56,7 @@ class BecamePrimary(msgspec.Struct, frozen=True, gc=False):
 
 
 class BecameBackup(msgspec.Struct, frozen=True, gc=False):
-    """The node follows in this view, or waits for a primary of it."""
+    """The node follows in this view, or waits for a primary of it, or has left for good."""
 
     view: int
 
