@@ -14,7 +14,7 @@ from governance.replay.recorded import RecordedEntry
 from governance.replay.reenact import Stage
 from governance.replay.report import Difference, ReplayReport
 from governance.replay.scripts import RunScript
-from governance.replay.signatures import judge_signed
+from governance.replay.signatures import judge_acknowledgement, judge_signed
 from governance.replay.signed_message import SignedMessage, info_of, proposal_of, signed_message
 from governance.replay.unsigned import judge_unsigned
 from governance.replay.verdict import Verdict
@@ -80,16 +80,23 @@ class Replay:
         except FormatError as error:
             return Difference(entry.tx_id, "signed message", str(error))
         if message is None:
-            verdict = None
-            if self.report.scripts_replayed:
-                before = self._past.begin_read_only()
-                verdict = judge_unsigned(entry.tx_id.seqno, entry.changes, before)
-            if verdict is not None:
-                self.report.unsigned[verdict.what] += 1
-            return self._difference(entry, verdict, None)
+            return self._difference(entry, self._judge_other(entry), None)
         self.report.messages[message.kind.value] += 1
         self._note_states(entry.changes)
         return self._difference(entry, self._judge_message(entry, message), message)
+
+    def _judge_other(self, entry: RecordedEntry) -> Verdict | None:
+        """Judge an entry without a message among the messages."""
+        if self.report.scripts_replayed:
+            before = self._past.begin_read_only()
+            verdict = judge_unsigned(entry.tx_id.seqno, entry.changes, before)
+            counted = self.report.unsigned
+        else:
+            verdict = judge_acknowledgement(entry.changes, self._past)
+            counted = self.report.messages
+        if verdict is not None:
+            counted[verdict.what] += 1
+        return verdict
 
     def _judge_message(self, entry: RecordedEntry, message: SignedMessage) -> Verdict:
         what = message.kind.value

@@ -6,7 +6,7 @@ that depend on the machine are far wider than the primary's.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
@@ -52,7 +52,6 @@ class RecordedScripts:
         self.taken: list[str] = []
         self._run = run
         self._info: ProposalInfo | None = None
-        self._voters: Iterator[str] = iter(())
 
     def expect(self, info: ProposalInfo | None) -> None:
         """Turn to another message.
@@ -62,7 +61,6 @@ class RecordedScripts:
         """
         self.taken = []
         self._info = info
-        self._voters = iter(() if info is None else sorted(info.ballots))
 
     def start(
         self, call: ScriptCall, host: HostCall, resume: Callable[[ScriptOutcome], None]
@@ -88,9 +86,8 @@ class RecordedScripts:
         """Return what a script is, and how the ledger says it failed."""
         info = self._info
         if call.function == "vote":
-            voter = next(self._voters, "")
             failures = info.vote_failures if info is not None else None
-            return f"the ballot of member {voter}", (failures or {}).get(voter)
+            return f"the ballot of member {call.voter}", (failures or {}).get(call.voter)
         failure = None if info is None else info.failure
         if call.function == "resolve" and failure is not None:
             resolved = failure.reason.startswith(RESOLVE_PREFIX)

@@ -4,6 +4,9 @@ import json
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
 
 from governance.defaults import Variant, constitution
 from governance.frontend import build
@@ -18,6 +21,7 @@ from ledger.audit.walk import audit
 from ledger.base.ids import TxId
 from ledger.codec.canonical import b64encode
 from ledger.codec.entry import parse_entry
+from ledger.codec.tables import Singleton, Table
 from ledger.codec.writeset import Changes
 from ledger.consensus.raft import Raft
 from ledger.consensus.types import EntryRole, Settings
@@ -225,16 +229,19 @@ class LedgerConsortium(Consortium):
 
     # -- what Consortium does with its own log -------------------------------------------
 
+    @override
     def write(self, body: Callable[[Tx], None]) -> None:
         """Commit a transaction of the node's own."""
         tx = self.replica.begin()
         body(tx)
         assert self.replica.commit(tx, None) is not None
 
-    def read(self, table, key):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    @override
+    def read(self, table: Table[Any, Any], key: object) -> Any:
         return self.replica.begin_read_only().table(table).get(key)
 
-    def read_one(self, table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    @override
+    def read_one(self, table: Singleton[Any]) -> Any:
         return self.replica.begin_read_only().singleton(table).get()
 
     def settle(self) -> None:
