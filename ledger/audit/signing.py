@@ -228,7 +228,7 @@ class SignatureChecker:
         if got != tx_id:
             self._findings.error("signature-txid", place, f"got a signature of {got}, want {tx_id}")
         node_id: str = signature["node"]
-        certificate = self._signer(place, node_id, signature.get("cert"))
+        certificate = self._signer(place, node_id, signature.get("cert"), tx_id.view)
         if certificate is None:
             return False
         self._check_expiry(place, certificate, node_id)
@@ -240,8 +240,8 @@ class SignatureChecker:
         self.totals.node_signatures += 1
         return got == tx_id
 
-    def _signer(self, place: Place, node_id: str, inline: object) -> Certificate | None:
-        """Return the certificate of a node that may sign now."""
+    def _signer(self, place: Place, node_id: str, inline: object, view: int) -> Certificate | None:
+        """Return the certificate of a node that may sign in this view."""
         row = self._state.node(node_id)
         pem = self._state.node_certificate(node_id)
         if row is None or pem is None:
@@ -255,12 +255,21 @@ class SignatureChecker:
             self._findings.error(
                 "signer-status", place, f"got a signer with status {status}, want Trusted"
             )
-        elif row.get("retired_committed") is True:
+        elif row.get("retired_committed") is True and self._has_left(node_id, view):
             self._findings.error("signer-status", place, "got a signer that had left for good")
         certificate = self._service.endorsed(place, node_id, pem)
         if certificate is not None and isinstance(inline, str):
             self._check_inline(place, certificate, inline)
         return certificate
+
+    def _has_left(self, node_id: str, view: int) -> bool:
+        """Say whether a node that is marked as gone for good was gone in a view.
+
+        A primary may mark itself. It then has to sign that, and goes on until it knows that the
+        mark is committed, which no ledger shows; but it is never primary of a later view.
+        """
+        left_in = self._state.left_in(node_id)
+        return left_in is None or left_in < view
 
     def _check_inline(self, place: Place, certificate: Certificate, inline: str) -> None:
         try:

@@ -58,10 +58,19 @@ class PublicState:
     def __init__(self) -> None:
         self.is_partial = False
         self._rows: dict[str, dict[bytes, bytes]] = {name: {} for name in _KEPT}
+        self._left_in: dict[bytes, int] = {}
         self.service: Service | None = None
 
-    def apply(self, changes: Changes) -> None:
-        """Take over one entry's public changes."""
+    def apply(self, changes: Changes, view: int) -> None:
+        """Take over one entry's public changes.
+
+        Args:
+            changes: Public maps.
+            view: View of the entry.
+        """
+        for key, value in changes.get(NODES_INFO.name, {}).items():
+            if value is not None and _has_left(value):
+                self._left_in.setdefault(key, view)
         for name in _KEPT & changes.keys():
             rows = self._rows[name]
             for key, value in changes[name].items():
@@ -84,6 +93,10 @@ class PublicState:
         except FormatError:
             return None
 
+    def left_in(self, node_id: str) -> int | None:
+        """Return the view in which a node was marked as gone for good, None if it was not."""
+        return self._left_in.get(node_id.encode())
+
     def node_certificate(self, node_id: str) -> bytes | None:
         """Return the PEM that the service endorsed for a node; in old ledgers it is in its row."""
         key = node_id.encode()
@@ -98,6 +111,13 @@ class PublicState:
 def is_signature(changes: Changes) -> bool:
     """Say whether an entry is a signature transaction."""
     return SIGNATURES.name in changes or COSE_SIGNATURES.name in changes
+
+
+def _has_left(row: bytes) -> bool:
+    try:
+        return json_object(row).get("retired_committed") is True
+    except FormatError:
+        return False
 
 
 def json_object(value: bytes) -> dict[str, Any]:

@@ -174,7 +174,7 @@ class _Run:
         signs = is_signature(changes)
         if signs:
             self._signing.check(located, changes)
-        self._state.apply(changes)
+        self._state.apply(changes, entry.view)
         self._service.check(located, changes)
         leaf = _leaf(entry)
         self._leaves.append(leaf)

@@ -112,7 +112,7 @@ class Peers:
     ) -> None:
         self._ports = ports
         self._out: dict[NodeId, _Outgoing] = {}
-        self._in: dict[NodeId, _Incoming] = {}
+        self._accepted = _Accepted()
         self._make = partial(_Outgoing, dialler, reader, ports, jitter)
 
     @property
@@ -138,7 +138,7 @@ class Peers:
         context = self._ports.server()
         if context is None:
             return None
-        return _Incoming(wire, PeerLine(context.session()), self._ports, self._in)
+        return _Incoming(wire, PeerLine(context.session()), self._ports, self._accepted)
 
     def forget(self, keep: Callable[[NodeId], bool]) -> None:
         """Close connections to nodes that are no peers any more."""
@@ -152,18 +152,31 @@ class Peers:
         return outgoing
 
 
+class _Accepted:
+    """What the accepted connections share.
+
+    Attributes:
+        newest: The newest connection of each peer that has proved who it is.
+        refused: Peers that were not heard when they last spoke; each is logged once.
+    """
+
+    __slots__ = ("newest", "refused")
+
+    def __init__(self) -> None:
+        self.newest: dict[NodeId, _Incoming] = {}
+        self.refused: set[NodeId] = set()
+
+
 class _Incoming:
     """A connection that a peer dialled: we only listen."""
 
-    __slots__ = ("_known", "_line", "_ports", "_wire")
+    __slots__ = ("_accepted", "_line", "_ports", "_wire")
 
-    def __init__(
-        self, wire: Wire, line: PeerLine, ports: PeerPorts, known: "dict[NodeId, _Incoming]"
-    ) -> None:
+    def __init__(self, wire: Wire, line: PeerLine, ports: PeerPorts, accepted: _Accepted) -> None:
         self._wire = wire
         self._line = line
         self._ports = ports
-        self._known = known
+        self._accepted = accepted
 
     def received(self, data: bytes) -> None:
         try:
@@ -186,14 +199,16 @@ class _Incoming:
     def _replace_older(self, peer: NodeId) -> None:
         """Close the connection that this one replaces: its other end may be gone without a word."""
         self._wire.keep()
-        older = self._known.get(peer)
-        self._known[peer] = self
+        older = self._accepted.newest.get(peer)
+        self._accepted.newest[peer] = self
         if older is not None:
             older.close()
 
     def _take(self, peer: NodeId, frames: Sequence[tuple[PeerMessage, memoryview]]) -> None:
         if not self._ports.may_speak(peer):
-            raise VerificationError(f"node {peer} is not a trusted peer")
+            self._refuse(peer)
+            return
+        self._accepted.refused.discard(peer)
         for message, tail in frames:
             if type(message) is Hello:
                 self._ports.introduced(peer, message.address)
@@ -204,14 +219,21 @@ class _Incoming:
             else:
                 self._ports.received(peer, consensus)
 
+    def _refuse(self, peer: NodeId) -> None:
+        """Cut a peer that may not speak; it will try again, so this is not said every time."""
+        if peer not in self._accepted.refused:
+            self._accepted.refused.add(peer)
+            self._ports.log(f"connection of peer {peer} cut: it is not a trusted peer")
+        self._wire.close()
+
     def close(self) -> None:
         self._wire.close()
 
     def lost(self, reason: str) -> None:
         del reason
         peer = self._line.peer
-        if peer is not None and self._known.get(peer) is self:
-            del self._known[peer]
+        if peer is not None and self._accepted.newest.get(peer) is self:
+            del self._accepted.newest[peer]
 
 
 class _Outgoing:

@@ -132,7 +132,8 @@ class Joining:
         if self.is_over:
             return
         if isinstance(outcome, str):
-            self._tell(f"Join request to {self._address} failed and is tried again: {outcome}")
+            problem = outcome + _hint(outcome)
+            self._tell(f"Join request to {self._address} failed and is tried again: {problem}")
             # It may have been redirected to a primary that is gone.
             self._address = self._settings.target_rpc_address
         elif outcome.status == 200:
@@ -191,6 +192,15 @@ class Joining:
         if text != self._last:
             self._last = text
             self._log.info(text)
+
+
+def _hint(problem: str) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" not in problem:
+        return ""
+    return (
+        ": invalid cert on handshake. The node there does not belong to the service whose "
+        "certificate is in command.service_certificate_file, or that service is another one now"
+    )
 
 
 def _client(backend: TlsBackend, settings: JoinSettings, keys: Keys) -> ClientContext:

@@ -11,6 +11,7 @@ from ledger.base.ids import NodeId, TxId
 from ledger.boundary.frames import encode
 from ledger.boundary.to_enclave import Dialled
 from ledger.boundary.to_host import Dial
+from ledger.consensus.messages import Message
 from ledger.enclave.link import Link
 from ledger.enclave.outbound import AnswerDone, Exchange
 from ledger.enclave.peers import PeerPorts, Peers, Wire, WireHandler
@@ -130,6 +131,8 @@ class NodeNetwork:
         self._client: ClientContext | None = None
         self._server: ServerContext | None = None
         self._seen_version = -1
+        self._log = log
+        self._told_problem = ""
         self.book = PeerBook(replica)
         ports = PeerPorts(
             address=address,
@@ -138,11 +141,19 @@ class NodeNetwork:
             may_speak=self.book.may_speak,
             client=lambda: self._client,
             server=lambda: self._server,
-            received=replica.receive,
+            received=self._received,
             forwarded=forwarded,
             log=log.info,
         )
         self.peers = Peers(dialling, reader, ports, jitter)
+
+    def _received(self, peer: NodeId, message: Message) -> None:
+        replica = self._replica
+        replica.receive(peer, message)
+        problem = replica.applier.problem
+        if problem and problem != self._told_problem:
+            self._told_problem = problem
+            self._log.fail(f"Node {peer} sent what is not acceptable: {problem}")
 
     def listen(self, sock: socket.socket) -> None:
         """Accept connections of other nodes."""

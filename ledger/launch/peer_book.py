@@ -1,7 +1,8 @@
 """What a node knows of the others: where they are, and who is heard.
 
-The nodes table decides: a node listed as Trusted is heard, or as Retired and not yet marked
-``retired_committed``. But the table may be old. A node that was away, or still catches up, does
+The nodes table decides: a node listed as Trusted is heard, or as Retired until it is committed that
+it is ``retired_committed`` (until then nothing could commit without it, that mark included). But
+the table may be old. A node that was away, or still catches up, does
 not know who was trusted meanwhile, and must hear exactly them to learn of it. So
 
 * until its own row is Trusted, a joiner also hears the nodes that its target named, and while
@@ -28,7 +29,8 @@ class PeerBook:
         self._said: dict[NodeId, str] = {}
         self._heard: dict[NodeId, bool] = {}
         self._settled = False
-        self._read_at = (-1, -1)
+        self._is_empty = True
+        self._read_at: tuple[int, int] | None = None
 
     def name(self, peers: Mapping[str, str]) -> None:
         """Take the trusted nodes that the service names to a joiner, and their addresses."""
@@ -61,24 +63,31 @@ class PeerBook:
             return heard
         if not self._settled and node in self._named:
             return True
-        if self._read_at[0] == 0:
+        if self._is_empty:
             return False
         primary = self._replica.raft.primary_id
         return primary is None or primary == node
+
+    def _is_marked_for_good(self, node: str) -> bool:
+        info = self._replica.store.begin_committed().table(NODES_INFO).get(node)
+        return info is not None and info.retired_committed
 
     def _look(self) -> None:
         """Read the table again when it changed; a roll-back may bring back a version."""
         replica = self._replica
         version = replica.store.map_version(NODES_INFO.name)
+        self._is_empty = version == 0
         read_at = (version, replica.view_at(version))
         if read_at == self._read_at:
             return
         self._read_at = read_at
         rows = dict(replica.begin_read_only().table(NODES_INFO).items())
         self._heard = {
-            NodeId(node): not info.retired_committed
+            NodeId(node): not info.retired_committed or not self._is_marked_for_good(node)
             for node, info in rows.items()
             if info.status is not NodeStatus.PENDING
         }
+        if any(self._heard[NodeId(node)] for node, info in rows.items() if info.retired_committed):
+            self._read_at = None  # Commit will change this, not another version of the table.
         own: NodeInfo | None = rows.get(replica.node_id)
         self._settled = own is not None and own.status is not NodeStatus.PENDING

@@ -450,6 +450,14 @@ def two_certificates(writer: LedgerWriter) -> None:
 
 
 def gone_node(writer: LedgerWriter) -> None:
+    """The node marks itself as gone, which it has to sign, and signs again in a later view."""
+    mark_gone(writer)
+    writer.sign()
+    writer.view += 1
+    writer.sign()
+
+
+def mark_gone(writer: LedgerWriter) -> None:
     row = lw.node_row("Retired", retired_committed=True)
     writer.write({lw.NODES_INFO: {lw.NODE.id.encode(): row}})
 

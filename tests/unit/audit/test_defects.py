@@ -6,7 +6,7 @@ import pytest
 
 from ledger.audit.walk import audit
 from tests.unit.audit import ledger_writer as lw
-from tests.unit.audit.defects import MISSED, OWN, REFUSED, Defect
+from tests.unit.audit.defects import MISSED, OWN, REFUSED, Defect, mark_gone, within
 
 
 def test_sound_ledger(tmp_path: Path) -> None:
@@ -23,3 +23,15 @@ def test_defect(defect: Defect, tmp_path: Path) -> None:
     said = [(found.code, found.message) for found in report.findings.kept]
     assert set(report.findings.by_code) == defect.codes, said
     assert report.is_sound is not defect.is_error
+
+
+def test_a_primary_signs_its_own_leaving_and_on_until_it_knows_of_the_commit(
+    tmp_path: Path,
+) -> None:
+    def some_more(writer: lw.LedgerWriter) -> None:
+        writer.sign()
+        writer.some_writes(1)
+        writer.sign()
+
+    report = audit([within(mark_gone, some_more)().save(tmp_path)])
+    assert report.findings.kept == []
