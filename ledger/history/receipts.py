@@ -145,7 +145,7 @@ class ReceiptSource:
             changes = decode(entry.public_maps)
             tree = MerkleTree.deserialise(_value(changes, TREE.name))
             check_signature_transaction(
-                TxId(entry.view, seqno), changes, tree.root(), self._replica.store
+                TxId(entry.view, seqno), changes, tree.root(), self._replica.store, is_past=True
             )
             if tree.count != seqno:
                 raise VerificationError(f"got a tree of {tree.count} leaves at {seqno}")
