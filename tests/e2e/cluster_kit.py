@@ -7,6 +7,7 @@ async with cluster(tmp_path) as service:
 """
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -18,6 +19,7 @@ from typing import Any
 from ledger.base.ids import TxId
 from ledger.sandbox.configuration import INTERFACE, merge
 from ledger.sandbox.process import NodeProcess
+from ledger.sandbox.reconfiguration import status_of
 from ledger.sandbox.service import Sandbox, SandboxOptions
 from tests.bench.service import Node
 from tests.e2e.cluster_kit_checker import check_history, check_ledgers, read_ledger
@@ -32,6 +34,7 @@ OVERLAY: dict[str, Any] = {
 }
 """Elections are quick, yet slower than a busy machine; chunks are many."""
 DEADLINE_S = 60.0
+WORKERS = 6
 
 
 class Cluster:
@@ -95,10 +98,28 @@ class Cluster:
         assert reply.status == 200, f"{path} answers {reply.status} {reply.body[:200]!r}"
         return reply.json()
 
+    async def status_of(self, node: NodeProcess) -> str | None:
+        """Return what the service thinks of a node: Pending, Trusted, Retired or None."""
+        async with self.sandbox.session() as session:
+            return await status_of(session, node.node_id)
+
+    def node_to_node_address(self, node: NodeProcess) -> str:
+        """Return where a node is reached by other nodes."""
+        written = json.loads(node.output_file("node_to_node_address_file").read_text())
+        return str(written["node_to_node_interface"])
+
     async def view(self, node: NodeProcess) -> int:
         """Return the view of a node."""
         network = await self.ask(node, "/node/network")
         return int(network["current_view"])
+
+    async def follows(self, node: NodeProcess) -> bool:
+        """Say whether a node knows another one as primary."""
+        try:
+            network = await self.ask(node, "/node/network")
+        except LostError:
+            return False
+        return network["primary_id"] not in {None, node.node_id}
 
     async def backups(self) -> list[NodeProcess]:
         """Return the nodes that run and are not primary, oldest first."""
@@ -185,7 +206,7 @@ class Cluster:
 
 @asynccontextmanager
 async def cluster(
-    directory: Path, nodes: int = 3, workers: int = 6, overlay: dict[str, Any] | None = None
+    directory: Path, nodes: int = 3, workers: int = WORKERS, overlay: dict[str, Any] | None = None
 ) -> AsyncIterator[Cluster]:
     """Run an open service; whatever happens inside, no process stays behind."""
     options = SandboxOptions(

@@ -33,6 +33,8 @@ REFUSALS = {
 _ANSWERS_PER_READ = 4
 _ANSWERS_PER_QUESTION = 7
 _PAUSE_AFTER_REFUSAL_S = 0.01
+_PAUSE_S = 0.008
+"""Between two writes of a worker: enough load to lose something, little enough to check all."""
 
 
 class Outcome(Enum):
@@ -165,6 +167,7 @@ class Load:
                     await self._read_back(connection, write)
                 if number % _ANSWERS_PER_QUESTION == 0 and not connection.closed:
                     await self._ask(connection)
+                await asyncio.sleep(_PAUSE_S)
         except LostError:
             await asyncio.sleep(_PAUSE_AFTER_REFUSAL_S)
         finally:
