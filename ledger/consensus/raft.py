@@ -53,6 +53,8 @@ def _fatal(
             raise MisuseError(f"got {method.__name__} for a node whose assertion failed")
         try:
             return method(self, *args, **kwargs)
+        except MisuseError:
+            raise  # raised before anything has changed
         except BaseException:
             self.is_broken = True
             raise

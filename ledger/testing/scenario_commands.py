@@ -489,6 +489,29 @@ def _deliver(world: World, arguments: Arguments) -> None:
     world.deliver_as_sent(source, to, message)
 
 
+@_command("keep", least=3, most=3)
+def _keep(world: World, arguments: Arguments) -> None:
+    """Take the newest message from one node to another off its queue, for later, under a name."""
+    name, *link = arguments
+    source, to = (world.node(other).node_id for other in link)
+    queue = world.queues[source]
+    for position in range(len(queue) - 1, -1, -1):
+        if queue[position].to == to:
+            world.kept[name] = (source, to, queue[position].message)
+            del queue[position]
+            return
+    raise FormatError(f"got a message from {source} to {to} to keep, but none is queued")
+
+
+@_command("deliver_kept", least=1, most=1)
+def _deliver_kept(world: World, arguments: Arguments) -> None:
+    """Deliver a message that was kept, as it was sent; any number of times."""
+    kept = world.kept.get(arguments[0])
+    if kept is None:
+        raise FormatError(f"got {arguments[0]!r} to deliver, want one of {list(world.kept)}")
+    world.deliver_as_sent(*kept)
+
+
 @_command("append", least=2, most=2)
 def _append(world: World, arguments: Arguments) -> None:
     """Let a named node append an entry, refused unless it is primary."""

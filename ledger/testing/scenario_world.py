@@ -75,6 +75,7 @@ class World:
         queues: Messages of each node not yet dispatched.
         links: Ordered pairs that can talk.
         archive: Every message ever queued, by sender, destination and number.
+        kept: Messages taken aside, by the name they were given.
         counts: Number of messages queued so far for each ordered pair.
         pre_vote: For nodes made from now on.
         options: Optional behaviour of nodes made from now on, by name in ``Settings``.
@@ -91,6 +92,7 @@ class World:
     queues: dict[NodeId, deque[Sent]] = field(default_factory=dict)
     links: set[tuple[NodeId, NodeId]] = field(default_factory=set)
     archive: dict[tuple[NodeId, NodeId, int], Message] = field(default_factory=dict)
+    kept: dict[str, tuple[NodeId, NodeId, Message]] = field(default_factory=dict)
     counts: dict[tuple[NodeId, NodeId], int] = field(default_factory=dict)
     pre_vote: bool = False
     options: dict[str, Any] = field(default_factory=dict)
