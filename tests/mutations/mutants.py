@@ -98,16 +98,6 @@ MUTANTS = (
         "A node whose retirement is committed answers nothing any more.",
     ),
     Mutant(
-        "B6-completed-peer-is-dropped",
-        "commitment",
-        "    if state.configurations.drop_committed(seqno) and state.leadership is PRIMARY:\n",
-        "    if state.configurations.drop_committed(seqno) and state.leadership is PRIMARY:\n"
-        "        for node in [n for n, _ in state.peers.items()"
-        " if n not in state.configurations.others]:\n"
-        "            state.peers.remove(node)\n",
-        "A primary stops sending to nodes once their retirement is committed.",
-    ),
-    Mutant(
         "B7-unbounded-backup-commit",
         "backup",
         "    bound = min(message.leader_commit, message.last_seqno)",
@@ -206,13 +196,6 @@ MUTANTS = (
         "    if response.view < state.view or response.last_seqno < peer.match:",
         "    if response.last_seqno < peer.match or response.last_seqno > state.log.last:",
         "Acknowledgements of an earlier view are counted.",
-    ),
-    Mutant(
-        "match-follows-every-ack",
-        "progress",
-        '        assert seqno >= self.match, f"match would fall from {self.match} to {seqno}"\n',
-        "",
-        "Nothing keeps an acknowledgement from lowering what is known.",
     ),
     Mutant(
         "late-ack-lowers-match",
@@ -462,13 +445,6 @@ MUTANTS = (
         "A new primary does not finish the retirements that it finds.",
     ),
     Mutant(
-        "retire-on-append",
-        "retirement",
-        "        if self.phase is SIGNED and seqno >= self.committable_seqno:",
-        "        if self.phase in (ORDERED, SIGNED) and seqno >= self.seqno:",
-        "A retirement completes without the signature after it.",
-    ),
-    Mutant(
         "commit-any-entry",
         "committable",
         "        return self._seqnos[position - 1] if position else 0\n",
@@ -485,8 +461,8 @@ MUTANTS = (
     Mutant(
         "own-disk-ignored",
         "commitment",
-        "    if state.settings.track_persistence:\n        return min(state.log.last, state.persisted)\n",
-        "",
+        "        return min(state.log.last, state.persisted)\n",
+        "        return state.log.last\n",
         "A primary counts itself before its disk has the entries.",
     ),
     Mutant(
@@ -507,7 +483,7 @@ MUTANTS = (
         "new-peer-is-not-contacted",
         "appending",
         "            send(state, node, peer, state.log.last + 1)\n",
-        "            assert peer.match == 0, \"a new peer has acknowledged nothing\"\n",
+        '            assert peer.match == 0, "a new peer has acknowledged nothing"\n',
         "A primary waits for the next heartbeat to contact a new node.",
     ),
     Mutant(
@@ -532,10 +508,81 @@ MUTANTS = (
         "A backup may roll back signed entries more than once in a view.",
     ),
     Mutant(
-        "configuration-appended-late",
+        "configuration-ignored",
         "appending",
-        "        add_configuration(state, entry.seqno, role.configuration)\n    if role.committable",
-        "        state.log.last += 0\n    if role.committable",
+        "        add_configuration(state, entry.seqno, role.configuration)\n",
+        "        pass\n",
         "A configuration has no effect.",
+    ),
+    Mutant(
+        "completed-by-any-commit",
+        "retirement",
+        "        if self.phase is SIGNED and seqno >= self.committable_seqno:",
+        "        if self.phase is SIGNED:",
+        "A retirement completes by a commit before its own signature.",
+    ),
+    Mutant(
+        "refusal-is-no-sign-of-life",
+        "replication",
+        "    peer.ack_age = 0\n",
+        "    if response.success:\n        peer.ack_age = 0\n",
+        "A refusal does not show that a peer is alive.",
+    ),
+    Mutant(
+        "stale-proposal-obeyed",
+        "elections",
+        "not state.retirement.is_final and proposal.view == state.view:",
+        "not state.retirement.is_final:",
+        "A proposal to stand is obeyed in a later view.",
+    ),
+    Mutant(
+        "removable-node-stands",
+        "elections",
+        "    if state.ticking and not state.retirement.is_final:\n        if",
+        "    if state.ticking:\n        if",
+        "A node whose retirement is final stands for election.",
+    ),
+    Mutant(
+        "worst-successor",
+        "commitment",
+        "        if rank > best_rank:",
+        "        if best is None or rank < best_rank:",
+        "The peer that is furthest behind is asked to take over.",
+    ),
+    Mutant(
+        "removable-peer-is-kept",
+        "commitment",
+        "            state.peers.remove(node)\n",
+        "            assert node\n",
+        "A primary goes on sending to nodes that may be switched off.",
+    ),
+    Mutant(
+        "marks-survive-rollback",
+        "roles",
+        "[held for held in state.retired_committed if held[0] <= seqno]",
+        "list(state.retired_committed)",
+        "A mark as removable stays after its entry is rolled back.",
+    ),
+    Mutant(
+        "sent-ignores-match",
+        "progress",
+        "        self.sent = max(min(estimate, self.sent), self.match)\n",
+        "        self.sent = estimate\n",
+        "A refusal may raise what was sent.",
+    ),
+    Mutant(
+        "plain-refusal-counts-as-primary",
+        "backup",
+        "    if not _agrees_on_previous(state, sender, message):\n",
+        "    restart_election_timer(state)\n"
+        "    if not _agrees_on_previous(state, sender, message):\n",
+        "A message that is refused keeps a backup from standing.",
+    ),
+    Mutant(
+        "view-of-last-entry-unchecked",
+        "backup",
+        "    if message.entries_view == state.view_at(message.last_seqno):",
+        "    if message.last_seqno <= state.log.last:",
+        "Entries up to our last are taken as held, whatever their view.",
     ),
 )
