@@ -156,13 +156,17 @@ def compile_handler(signature: Signature) -> Handler:
     arguments = _arguments(signature)
     order = signature.order
     packed = signature.result not in _UNPACKED
-    if order == ("context", "body"):
+    defaults = _defaults(signature)
+    if order[:2] == ("context", "body") and len(order) == 2 + len(defaults):
         read_body = _body_reader(signature.body)
 
         def with_body(call: CallContext) -> Response:
-            packing = answer_packing(call.request) if packed else JSON_PACKING
+            request = call.request
+            packing = answer_packing(request) if packed else JSON_PACKING
             context = Context(call)
-            return _answer(context, function(context, read_body(call.request)), packing)
+            if defaults and request.query:
+                return _answer(context, function(*arguments(call, context)), packing)
+            return _answer(context, function(context, read_body(request), *defaults), packing)
 
         return with_body
 
@@ -172,6 +176,18 @@ def compile_handler(signature: Signature) -> Handler:
         return _answer(context, function(*arguments(call, context)), packing)
 
     return general
+
+
+def _defaults(signature: Signature) -> tuple[Any, ...]:
+    """Return what the query parameters are without a query; empty when one has to be given."""
+    values = tuple(_default_of(each) for each in signature.query)
+    return () if MISSING in values else values
+
+
+def _default_of(parameter: Parameter) -> Any:  # noqa: ANN401
+    if parameter.default is MISSING and is_optional(parameter.hint):
+        return None
+    return parameter.default
 
 
 def _answer(context: Context, value: Any, packing: Packing) -> Response:  # noqa: ANN401
@@ -255,9 +271,7 @@ def _path_source(parameter: Parameter) -> Source:
 
 def _query_source(parameter: Parameter) -> Source:
     name, read = parameter.name, parameter.read
-    default = parameter.default
-    if default is MISSING and is_optional(parameter.hint):
-        default = None
+    default = _default_of(parameter)
 
     def source(_call: CallContext, _context: Context, asked: dict[str, str]) -> Any:  # noqa: ANN401
         value = asked.get(name)
