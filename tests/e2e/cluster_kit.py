@@ -26,7 +26,6 @@ from tests.e2e.cluster_kit_checker import check_history, check_ledgers, read_led
 from tests.e2e.cluster_kit_connection import Connection, LostError, client_context
 from tests.e2e.cluster_kit_load import Load
 
-FULL = os.environ.get("QUORATE_FULL") == "1"
 ELECTION_TIMEOUT_S = 1.0
 OVERLAY: dict[str, Any] = {
     "consensus": {"election_timeout": "1s", "message_timeout": "100ms"},

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cluster_kit import ELECTION_TIMEOUT_S, FULL, WORKERS, cluster, wait_until
+from tests.e2e.cluster_kit import ELECTION_TIMEOUT_S, WORKERS, cluster, wait_until
+from tests.e2e.cluster_kit_checker import FULL
 from tests.e2e.cluster_kit_load import Outcome
 
 pytestmark = pytest.mark.e2e
