@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from governance.checks import encryption_key_problem
 from governance.replay.certificates import node_certificate_problem
 from governance.replay.compare import first_difference
 from governance.replay.joining import admission_problem
@@ -19,7 +20,7 @@ from ledger.lifecycle.start import (
     initial_threshold,
     write_genesis,
 )
-from ledger.tables.members import MEMBER_CERTS, MEMBER_ENCRYPTION_KEYS, MEMBER_INFO
+from ledger.tables.members import MEMBER_CERTS, MEMBER_ENCRYPTION_KEYS, MEMBER_INFO, RecoveryRole
 from ledger.tables.nodes import (
     NODES_ENDORSED_CERTIFICATES,
     NODES_INFO,
@@ -117,6 +118,13 @@ def _problem(genesis: Genesis) -> str | None:
     problem = node_certificate_problem(node.certificate.encode(), request, service, None)
     if problem is not None:
         return problem
+    for member in genesis.members:
+        key = member.encryption_public_key
+        if key is None and member.effective_role is not RecoveryRole.NON_PARTICIPANT:
+            return f"member {member.id} takes part in recovery without an encryption key"
+        key_problem = None if key is None else encryption_key_problem(key)
+        if key_problem is not None:
+            return f"the encryption key of member {member.id} is refused: {key_problem}"
     threshold = genesis.configuration.recovery_threshold
     if initial_threshold(genesis.members, threshold) != threshold:
         return f"the recovery threshold is {threshold}, want at least 1"

@@ -132,14 +132,15 @@ class ReplayedNode:
             raise OperationRefused("the service has no identity yet")
         row = (SERVICE_INFO.name, SINGLETON_KEY)
         value = self._recorded_row(row)
-        if value is None:
-            return
-        try:
-            pem = SERVICE_INFO.value.decode(value).cert
-            before = Certificate.parse(service.cert)
-            problem = service_certificate_problem(pem, before, (not_before, days))
-        except FormatError as error:
-            pem, problem = service.cert, str(error)
+        pem = service.cert
+        problem: str | None = "the service's certificate is not renewed"
+        if value is not None:
+            try:
+                pem = SERVICE_INFO.value.decode(value).cert
+                before = Certificate.parse(service.cert)
+                problem = service_certificate_problem(pem, before, (not_before, days))
+            except FormatError as error:
+                problem = str(error)
         if problem is not None:
             self.problems[row] = problem
             pem = service.cert

@@ -1,18 +1,18 @@
 """A member's message, handled again: same checks, same handlers, the tables of that time."""
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from governance.frontend import API_VERSIONS, build
 from governance.parts import GovernanceParts
-from governance.replay.compare import RowDifference, first_difference
+from governance.replay.compare import first_difference
 from governance.replay.node_part import ReplayedNode
 from governance.replay.past import PastLedger, without_signatures
 from governance.replay.scripts import RecordedScripts, RunScript
 from governance.replay.signed_message import SignedMessage, info_of
+from governance.replay.verdict import Verdict
 from governance.signed import MemberSignature
 from ledger.base.errors import LedgerError
 from ledger.codec.writeset import Changes
@@ -25,21 +25,6 @@ from ledger.endpoints.errors import HttpError
 from ledger.endpoints.request import Request
 from ledger.endpoints.response import COSE, Response
 from ledger.kv.tx import Tx
-
-
-@dataclass(frozen=True, slots=True)
-class Reenacted:
-    """What came of a message.
-
-    Attributes:
-        problem: Why correct nodes cannot have written the entry; None when they can.
-        row: The row that differs, when it is one row.
-        taken: What was taken on the primary's word.
-    """
-
-    problem: str | None = None
-    row: RowDifference | None = None
-    taken: tuple[str, ...] = field(default=())
 
 
 class RecordedSession:
@@ -78,7 +63,7 @@ class Stage:
 
     def reenact(
         self, message: SignedMessage, recorded: Changes, proposal_id: str | None
-    ) -> Reenacted:
+    ) -> Verdict:
         """Handle a message again and compare with what its entry holds.
 
         Args:
@@ -88,7 +73,9 @@ class Stage:
         """
         root = self._past.root = self._root_of(message.request, proposal_id)
         if root is None and proposal_id is not None and message.kind is MessageType.PROPOSAL:
-            return Reenacted("the proposal's ID is bound to no earlier state of this ledger")
+            return Verdict(
+                message.kind.value, "the proposal's ID is bound to no earlier state of this ledger"
+            )
         first = self._attempt(message, recorded, proposal_id, self._past.begin())
         if first.problem is None:
             return first
@@ -98,7 +85,9 @@ class Stage:
         second = self._attempt(message, recorded, proposal_id, older)
         if second.problem is not None:
             return first
-        return Reenacted(taken=(*second.taken, "it had not seen the newest signature"))
+        return Verdict(
+            message.kind.value, taken=(*second.taken, "it had not seen the newest signature")
+        )
 
     def _root_of(self, request: MemberRequest, proposal_id: str | None) -> bytes | None:
         """Return the root to which the ID of a new proposal is bound, None for none.
@@ -116,7 +105,8 @@ class Stage:
 
     def _attempt(
         self, message: SignedMessage, recorded: Changes, proposal_id: str | None, tx: Tx
-    ) -> Reenacted:
+    ) -> Verdict:
+        what = message.kind.value
         self._operations.expect(recorded)
         self._scripts.expect(info_of(proposal_id, recorded))
         try:
@@ -124,15 +114,15 @@ class Stage:
         except HttpError as problem:
             refusal = str(problem)
         except (LedgerError, msgspec.MsgspecError) as problem:
-            return Reenacted(f"the message cannot be handled again: {problem}")
+            return Verdict(what, f"the message cannot be handled again: {problem}")
         if refusal is not None:
-            return Reenacted(f"correct nodes refuse this message: {refusal}")
+            return Verdict(what, f"correct nodes refuse this message: {refusal}")
         row = first_difference(recorded, without_signatures(tx.changes))
         taken = tuple(self._scripts.taken)
         if row is None:
-            return Reenacted(taken=taken)
+            return Verdict(what, taken=taken)
         why = self._operations.problems.get((row.table, row.key))
-        return Reenacted(row.message if why is None else f"{row.message}: {why}", row, taken)
+        return Verdict(what, row.message if why is None else f"{row.message}: {why}", row, taken)
 
     def _handle(self, message: SignedMessage, tx: Tx) -> str | None:
         """Handle a message; return why its writes would have been dropped, or None."""

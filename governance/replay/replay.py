@@ -9,6 +9,8 @@ Example::
     print(replay.report.difference or "the same")
 """
 
+from dataclasses import replace
+
 from governance.replay.past import PastLedger
 from governance.replay.recorded import RecordedEntry
 from governance.replay.reenact import Stage
@@ -49,7 +51,7 @@ class Replay:
         self._stage = Stage(self._past, run)
 
     def feed(self, entry: RecordedEntry) -> Difference | None:
-        """Judge the next entry and take it over.
+        """Judge the next entry, report on it, and take it over.
 
         Args:
             entry: The entry after the one before, the first has seqno 1.
@@ -67,68 +69,62 @@ class Replay:
                 "entry from the first on"
             )
         self.report.entries += 1
-        if entry.changes:
-            if seqno == FIRST_SEQNO:
-                self._learn_language(entry)
-            self.report.difference = self._judge(entry)
+        if seqno == FIRST_SEQNO:
+            self._learn_language(entry)
+        verdict = self.judge(entry)
+        if verdict is not None:
+            self._count(entry, verdict)
         self._past.take(entry)
         return self.report.difference
 
-    def _judge(self, entry: RecordedEntry) -> Difference | None:
+    def judge(self, entry: RecordedEntry) -> Verdict | None:
+        """Judge an entry as the next one, and leave everything as it is.
+
+        Returns:
+            None when it is nothing to governance.
+        """
+        if not entry.changes:
+            return None
         try:
             message = signed_message(entry.changes)
         except FormatError as error:
-            return Difference(entry.tx_id, "signed message", str(error))
-        if message is None:
-            return self._difference(entry, self._judge_other(entry), None)
-        self.report.messages[message.kind.value] += 1
-        self._note_states(entry.changes)
-        return self._difference(entry, self._judge_message(entry, message), message)
-
-    def _judge_other(self, entry: RecordedEntry) -> Verdict | None:
-        """Judge an entry without a message among the messages."""
+            return Verdict("signed message", str(error))
+        if message is not None:
+            return self._judge_message(entry, message)
         if self.report.scripts_replayed:
             before = self._past.begin_read_only()
-            verdict = judge_unsigned(entry.tx_id.seqno, entry.changes, before)
-            counted = self.report.unsigned
-        else:
-            verdict = judge_acknowledgement(entry.changes, self._past)
-            counted = self.report.messages
-        if verdict is not None:
-            counted[verdict.what] += 1
-        return verdict
+            return judge_unsigned(entry.tx_id.seqno, entry.changes, before)
+        return judge_acknowledgement(entry.changes, self._past)
 
     def _judge_message(self, entry: RecordedEntry, message: SignedMessage) -> Verdict:
-        what = message.kind.value
-        if entry.has_private or entry.has_claims:
-            return Verdict(
-                what, "the entry also holds private maps or claims, and no decision does"
-            )
         proposal_id = proposal_of(message, entry.changes)
-        if not self.report.scripts_replayed:
-            return judge_signed(message, entry.changes, self._past, proposal_id)
-        done = self._stage.reenact(message, entry.changes, proposal_id)
-        return Verdict(what, done.problem, done.row, done.taken)
+        if entry.has_private or entry.has_claims:
+            problem = "the entry also holds private maps or claims, and no decision does"
+            verdict = Verdict(message.kind.value, problem)
+        elif self.report.scripts_replayed:
+            verdict = self._stage.reenact(message, entry.changes, proposal_id)
+        else:
+            verdict = judge_signed(message, entry.changes, self._past, proposal_id)
+        return replace(verdict, member=message.request.member, proposal_id=proposal_id)
 
-    def _difference(
-        self, entry: RecordedEntry, verdict: Verdict | None, message: SignedMessage | None
-    ) -> Difference | None:
-        if verdict is None:
-            return None
+    def _count(self, entry: RecordedEntry, verdict: Verdict) -> None:
+        """Put an entry into the report."""
+        counted = self.report.unsigned if verdict.member is None else self.report.messages
+        counted[verdict.what] += 1
+        self._note_states(entry.changes)
         for taken in verdict.taken:
             self.report.warn(entry.tx_id, taken)
-        if verdict.problem is None:
-            return None
-        row = verdict.row
-        return Difference(
-            tx_id=entry.tx_id,
-            what=verdict.what,
-            message=verdict.problem,
-            member=None if message is None else message.request.member,
-            proposal_id=None if message is None else proposal_of(message, entry.changes),
-            table=None if row is None else row.table,
-            key=None if row is None else row.key_text,
-        )
+        if verdict.problem is not None:
+            row = verdict.row
+            self.report.difference = Difference(
+                tx_id=entry.tx_id,
+                what=verdict.what,
+                message=verdict.problem,
+                member=verdict.member,
+                proposal_id=verdict.proposal_id,
+                table=None if row is None else row.table,
+                key=None if row is None else row.key_text,
+            )
 
     def _note_states(self, changes: Changes) -> None:
         for key, value in changes.get(PROPOSALS_INFO.name, {}).items():

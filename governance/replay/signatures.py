@@ -77,19 +77,28 @@ def judge_acknowledgement(changes: Changes, past: PastLedger) -> Verdict | None:
         changes: Public changes of the entry.
         past: The state before it.
     """
-    if HISTORY in changes:
-        return Verdict("old message", taken=("a signed HTTP request, not checked",))
+    for key in changes.get(HISTORY, {}):
+        return _old_message(key)
     for key, value in changes.get(MEMBER_ACKS.name, {}).items():
         known = past.begin_read_only().map(MEMBER_ACKS.name).get(key)
         old, row = _object(known), _object(value)
         if row.get("signed_req") != old.get("signed_req"):
-            return Verdict("old message", taken=("a signed HTTP request, not checked",))
+            return _old_message(key)
         text = row.get("cose_sign1_req")
         if text is not None and text != old.get("cose_sign1_req"):
             problem = _acknowledgement_problem(text, key, row.get("state_digest"), past)
             wrong = None if problem is None else RowDifference(MEMBER_ACKS.name, key, problem)
-            return Verdict("ack", problem, wrong)
+            return Verdict("ack", problem, wrong, member=_id(key))
     return None
+
+
+def _old_message(key: bytes) -> Verdict:
+    taken = ("a signed HTTP request, not checked",)
+    return Verdict("old message", taken=taken, member=_id(key))
+
+
+def _id(key: bytes) -> str:
+    return key.decode("ascii", "replace")
 
 
 def _acknowledgement_problem(

@@ -137,13 +137,18 @@ def _judge_nodes(changes: Changes, before: Tx) -> Verdict:
     for key, value in infos.items():
         known = before.map(NODES_INFO.name).get(key)
         if value is None:
-            what, problem = "forgotten node", _forgetting_problem(known, certificates, key)
+            what, problem = "forgotten node", _forgetting_problem(known)
+            of_certificate = _removal_problem(certificates, key)
         elif known is None:
-            what, problem = "join", _joining_problem(before, value, certificates, key)
+            what, problem = "join", _joining_problem(before, value, key)
+            of_certificate = None if problem else _joiner_problem(before, value, certificates, key)
         else:
-            what, problem = "retirement", _retirement_problem(known, value, certificates, key)
+            what, problem = "retirement", _retirement_problem(known, value)
+            of_certificate = "nobody decided on it" if key in certificates else None
         if problem is not None:
             return _wrong(what, NODES_INFO.name, key, problem)
+        if of_certificate is not None:
+            return _wrong(what, NODES_ENDORSED_CERTIFICATES.name, key, of_certificate)
     return Verdict(what)
 
 
@@ -151,28 +156,33 @@ def _wrong(what: str, table: str, key: bytes, problem: str) -> Verdict:
     return Verdict(what, problem, RowDifference(table, key, problem))
 
 
-def _forgetting_problem(
-    known: bytes | None, certificates: dict[bytes, bytes | None], key: bytes
-) -> str | None:
+def _forgetting_problem(known: bytes | None) -> str | None:
     if known is None or not NODES_INFO.value.decode(known).retired_committed:
         return "the node is forgotten before its retirement is over"
+    return None
+
+
+def _removal_problem(certificates: dict[bytes, bytes | None], key: bytes) -> str | None:
     if certificates.get(key, b"") is not None:
         return "the node is forgotten and its certificate is not"
     return None
 
 
-def _joining_problem(
-    before: Tx, value: bytes, certificates: dict[bytes, bytes | None], key: bytes
-) -> str | None:
+def _joining_problem(before: Tx, value: bytes, key: bytes) -> str | None:
     info = NODES_INFO.value.decode(value)
     if NODES_INFO.value.encode(info) != value:
         return "the node's row is not in the form that nodes write"
-    problem = admission_problem(before, key.decode("ascii", "replace"), info)
-    if problem is not None:
-        return problem
-    pem = certificates.get(key)
+    return admission_problem(before, key.decode("ascii", "replace"), info)
+
+
+def _joiner_problem(
+    before: Tx, value: bytes, certificates: dict[bytes, bytes | None], key: bytes
+) -> str | None:
+    """Say what is wrong with the certificate of a node that joined with a right row."""
+    info = NODES_INFO.value.decode(value)
     if info.status is NodeStatus.PENDING:
         return None if key not in certificates else "a Pending node got a certificate"
+    pem = certificates.get(key)
     service = before.singleton(SERVICE_INFO).get()
     if pem is None or service is None or info.certificate_signing_request is None:
         return "a Trusted node got no certificate"
@@ -180,11 +190,9 @@ def _joining_problem(
     return node_certificate_problem(pem, request, Certificate.parse(service.cert), None)
 
 
-def _retirement_problem(
-    known: bytes, value: bytes, certificates: dict[bytes, bytes | None], key: bytes
-) -> str | None:
+def _retirement_problem(known: bytes, value: bytes) -> str | None:
     was = NODES_INFO.value.decode(known)
-    if was.status is not NodeStatus.RETIRED or key in certificates:
+    if was.status is not NodeStatus.RETIRED:
         return "a node's row changed without a decision of the members"
     if value != NODES_INFO.value.encode(_retired(was)):
         return "more than retired_committed changed in the row of a node that was removed"
@@ -202,6 +210,8 @@ def _judge_token_keys(changes: Changes, before: Tx) -> Verdict:
     refreshed = {name for name, issuer in issuers.items() if issuer.auto_refresh}
     for kid, value in changes[table].items():
         known = before.map(table).get(kid)
+        if known == value:
+            return _wrong("key refresh", table, kid, "nodes write no keys that were there already")
         old = [] if known is None else _decode_keys(known)
         new = [] if value is None else _decode_keys(value)
         if [key for key in old if key.issuer not in refreshed] != [

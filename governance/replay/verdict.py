@@ -14,9 +14,13 @@ class Verdict:
         problem: Why correct nodes cannot have written it; None when they can.
         row: The row that is wrong, when it is one row.
         taken: What was taken on the primary's word.
+        member: Who signed its message; None for an unsigned entry.
+        proposal_id: The proposal it is about; None for none.
     """
 
     what: str
     problem: str | None = None
     row: RowDifference | None = None
     taken: tuple[str, ...] = ()
+    member: str | None = None
+    proposal_id: str | None = None
