@@ -2,6 +2,8 @@
 
 from typing import TypeVar
 
+import msgspec
+
 from governance.checks import encryption_key_problem
 from governance.replay.certificates import node_certificate_problem
 from governance.replay.compare import first_difference
@@ -133,7 +135,8 @@ def _problem(genesis: Genesis) -> str | None:
     alone.singleton(SERVICE_INFO).put(opening)
     alone.table(VIRTUAL_MEASUREMENTS).put(node.measurement, "AllowedToJoin")
     alone.set(VIRTUAL_HOST_DATA).add(node.host_data)
-    return admission_problem(alone, node.id, node.info)
+    joiner = msgspec.structs.replace(node.info, ledger_secret_seqno=None)
+    return admission_problem(alone, node.id, joiner)
 
 
 def _only(tx: Tx, singleton: Singleton[T]) -> T:
