@@ -23,9 +23,9 @@ def write_file(path: Path, data: bytes) -> None:
     try:
         _write_synced(temporary, data)
         temporary.replace(path)
-    except OSError:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def check_pid_file(path: Path) -> None:
@@ -53,6 +53,8 @@ def write_pid_file(path: Path, pid: int) -> None:
         os.link(temporary, path)
     except FileExistsError:
         raise PidFileExistsError(PID_FILE_EXISTS.format(path=path)) from None
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

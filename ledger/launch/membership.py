@@ -1,5 +1,6 @@
 """How a node enters a service: by starting it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ledger.base.errors import FormatError, MisuseError
@@ -8,6 +9,7 @@ from ledger.boundary.to_enclave import Configure
 from ledger.codec import canonical
 from ledger.crypto.certificate import Certificate
 from ledger.crypto.hashing import sha256
+from ledger.crypto.rsa import RsaPublicKey
 from ledger.enclave.platforms import Platform
 from ledger.launch.identity import CURVES, ServiceIdentity, new_service_identity
 from ledger.launch.keys import Keys
@@ -36,9 +38,12 @@ def start_service(
     """Make a service: its key, its certificate, and its first transaction.
 
     Raises:
-        MisuseError: the constitution does not load, so that nobody could ever govern with it.
+        MisuseError: the constitution does not load, so that nobody could ever govern with it, or
+            a member comes twice.
+        FormatError: a member's certificate or encryption key is not what it has to be.
     """
     _check_constitution(command.constitution)
+    members = _first_members(command.members)
     curve = CURVES[settings.node_certificate.curve_id]
     days = command.initial_service_certificate_validity_days
     service = new_service_identity(command.service_subject_name, days, now, curve)
@@ -48,7 +53,6 @@ def start_service(
     certificate = service.endorse(keys.node.request, now, node_days)
     replica.bootstrap()
     tx = replica.begin()
-    members = [_first_member(member) for member in command.members]
     genesis = Genesis(
         members=members,
         constitution=command.constitution,
@@ -142,12 +146,35 @@ def _configuration(command: StartSettings, members: list[FirstMember]) -> Servic
     )
 
 
-def _first_member(member: MemberSettings) -> FirstMember:
-    certificate = Certificate.parse(member.certificate)
+def _first_members(configured: Sequence[MemberSettings]) -> list[FirstMember]:
+    members: dict[str, FirstMember] = {}
+    for number, each in enumerate(configured):
+        path = f"command.start.members[{number}]"
+        member = _first_member(each, path)
+        if member.id in members:
+            raise MisuseError(
+                f"{path}.certificate_file: got the certificate of "
+                f"members[{list(members).index(member.id)}] again, want one for each member"
+            )
+        members[member.id] = member
+    return list(members.values())
+
+
+def _first_member(member: MemberSettings, path: str) -> FirstMember:
+    """Read what was configured for a member; what cannot be used must not reach the ledger."""
+    place = f"{path}.certificate_file"
+    try:
+        certificate = Certificate.parse(member.certificate)
+        certificate.public_key  # noqa: B018 - reading it checks that the member can sign
+        place = f"{path}.encryption_public_key_file"
+        key = member.encryption_public_key
+        encryption_key = None if key is None else RsaPublicKey.from_pem(key).pem
+    except FormatError as error:
+        raise FormatError(f"{place}: {error}") from error
     return FirstMember(
         id=certificate.id,
         certificate=certificate.pem,
-        encryption_public_key=member.encryption_public_key,
+        encryption_public_key=encryption_key,
         data=_json(member.data_json),
         recovery_role=RecoveryRole(member.recovery_role),
     )

@@ -261,14 +261,76 @@ def test_first_sigterm_may_only_be_a_notice(node: Node) -> None:
     assert node.exit_code() == 0
 
 
-def test_wrong_member_certificate_ends_the_node_with_a_reason(node: Node) -> None:
-    (node.directory / "member0_cert.pem").write_text(
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-    )
-    node.start()
-    assert node.exit_code() != 0
+EMPTY_PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+
+def rsa_certificate(directory: Path) -> str:
+    """A certificate whose holder cannot sign anything for the service: ECDSA is wanted."""
+    command = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=m"]
+    files = ["-keyout", str(directory / "rsa.key"), "-out", str(directory / "rsa.pem")]
+    subprocess.run([*command, *files], check=True, capture_output=True)
+    return (directory / "rsa.pem").read_text()
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "said"),
+    [
+        ("certificate_file", lambda _: EMPTY_PEM, "no PEM certificate"),
+        ("certificate_file", rsa_certificate, "want an ECDSA key"),
+        (
+            "certificate_file",
+            lambda directory: (directory / "member0_privk.pem").read_text(),
+            "no PEM certificate",
+        ),
+        (
+            "encryption_public_key_file",
+            lambda directory: (directory / "member0_enc_privk.pem").read_text(),
+            "no PEM public key",
+        ),
+        (
+            "encryption_public_key_file",
+            lambda directory: (directory / "member0_cert.pem").read_text(),
+            "no PEM public key",
+        ),
+    ],
+)
+def test_files_of_members_have_to_be_what_they_should(
+    node: Node, key: str, content: Callable[[Path], str], said: str
+) -> None:
+    """Above all, a private key that somebody mixed up never gets into the ledger."""
+    text = content(node.directory)
+    (node.directory / "mixed_up.pem").write_text(text)
+    settings = node.configuration()
+    settings["command"]["start"]["members"][0][key] = "mixed_up.pem"
+    node.start(settings)
+    assert node.exit_code() == 1
     assert "[fatal]" in node.last_line()
+    assert f"command.start.members[0].{key}: " in node.last_line()
+    assert said in node.last_line()
     assert node.err == ""
+    assert text.splitlines()[1] not in node.out
+    written = b"".join(path.read_bytes() for path in (node.directory / "0.ledger").iterdir())
+    assert len(written) <= 8, "no entry was written"
+
+
+def test_a_member_comes_once(node: Node) -> None:
+    settings = node.configuration()
+    settings["command"]["start"]["members"] *= 2
+    node.start(settings)
+    assert node.exit_code() == 1
+    assert "command.start.members[1].certificate_file: got the certificate" in node.last_line()
+
+
+def test_output_file_that_cannot_be_written_is_named(node: Node) -> None:
+    for name in ("pid_file", "node_certificate_file", "rpc_addresses_file"):
+        settings = node.configuration()
+        settings["output_files"][name] = str(node.directory / "missing" / "file")
+        node.start(settings)
+        assert node.exit_code() == 1
+        assert "[fatal]" in node.last_line()
+        assert node.last_line().rstrip().endswith("missing/file'")
+        assert node.err == ""
+        (node.directory / "node.pid").unlink(missing_ok=True)
 
 
 def test_json_log_holds_no_private_key(node: Node) -> None:
