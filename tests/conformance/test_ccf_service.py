@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from ledger.audit.walk import audit
-from ledger.base.ids import TxId
+from ledger.base.ids import MemberId, TxId
 from ledger.client.governance import Member
 from ledger.client.identity import Identity, create_identity
 from ledger.client.session import Session
@@ -27,11 +27,14 @@ from ledger.codec import writeset
 from ledger.codec.entry import Entry, parse_entry
 from ledger.codec.tables import U64LE
 from ledger.crypto.certificate import Certificate
-from ledger.crypto.sealing import leaf_of
+from ledger.crypto.rsa import RsaPrivateKey
+from ledger.crypto.sealing import EntrySealer, leaf_of
 from ledger.files import chunk
 from ledger.files.names import parse_chunk_name
 from ledger.receipts.cose import parse_cose_receipt
 from ledger.receipts.verify import verify
+from ledger.secrets.historical import walk_back
+from ledger.secrets.shares import decrypt_share, unwrap_with_shares
 from tests.conformance.ccf_package import CcfPackage
 from tests.e2e.node_kit import DEADLINE_S, Running, Wire, json_request, request, service, wait_until
 
@@ -168,6 +171,7 @@ class Served:
         written: Each write by the seqno of its transaction.
         receipts: JSON receipts by transaction.
         cose: COSE receipts by transaction, as base64.
+        member: ID of a member and its private RSA key as PEM.
         complaints: Standard error of the node.
         log: Its log.
     """
@@ -177,6 +181,7 @@ class Served:
     written: dict[int, Write] = field(default_factory=dict)
     receipts: dict[TxId, dict[str, Any]] = field(default_factory=dict)
     cose: dict[TxId, str] = field(default_factory=dict)
+    member: tuple[str, str] = ("", "")
     complaints: str = ""
     log: str = ""
 
@@ -224,6 +229,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
         with running.wire(user=0) as wire:
             collect_receipts(wire, made)
         running.stop()
+        first = running.members[0]
+        identity = Identity.load(Path(first.certificate), Path(first.key))
+        key_file = running.directory / "member0_enc_privk.pem"
+        made.member = (identity.id, key_file.read_text())
         made.complaints, made.log = running.complaints, running.log
     return made
 
@@ -387,21 +396,59 @@ def test_every_answered_write_is_in_the_ledger(served: Served) -> None:
         assert public == {written.table: {U64LE.encode(written.key): value}}
 
 
-def test_chunks_are_many_and_secrets_stay_secret(served: Served) -> None:
-    committed = list(served.ledger.glob("ledger_*-*.committed"))
-    assert len(committed) > 5
-    for path in served.ledger.iterdir():
-        data = path.read_bytes()
-        assert SECRET.encode() not in data
-        assert b"PRIVATE KEY" not in data
-    assert served.complaints == ""
-    assert "PRIVATE KEY" not in served.log
-    assert SECRET not in served.log
+def ledger_secrets(served: Served) -> dict[int, bytes]:
+    """Return all ledger secrets by first seqno, as a member of a threshold of one gets at them."""
+    shares: dict[str, Any] = {}
+    links = []
+    for entry in entries(served):
+        changes = writeset.decode(entry.public_maps)
+        for value in changes.get("public:ccf.internal.recovery_shares", {}).values():
+            shares = json.loads(value or b"{}")
+        recorded = changes.get("public:ccf.internal.historical_encrypted_ledger_secret", {})
+        links += [(entry.seqno, json.loads(value or b"{}")) for value in recorded.values()]
+    member, pem = served.member
+    share = decrypt_share(shares, MemberId(member), RsaPrivateKey.from_pem(pem))
+    secrets = walk_back(links, unwrap_with_shares(shares, [share]))
+    return {secret.first: secret.key for secret in secrets}
 
 
-def test_our_audit_finds_nothing_but_the_new_secret(served: Served) -> None:
-    report = audit([served.ledger])
+def test_private_records_open_with_the_secrets_of_the_members(served: Served) -> None:
+    secrets = ledger_secrets(served)
+    assert len(secrets) == 2, "there was one rekey"
+    sealers = sorted((first, EntrySealer(key)) for first, key in secrets.items())
+    seen = 0
+    for entry in entries(served):
+        written = served.written.get(entry.seqno)
+        if written is None or written.table.startswith("public:"):
+            continue
+        sealer = next(each for first, each in reversed(sealers) if first <= entry.seqno)
+        value = None if written.message is None else written.message.encode()
+        assert sealer.open(entry) == {written.table: {U64LE.encode(written.key): value}}
+        seen += 1
+    assert seen > TRANSACTIONS_MIN // 3
+
+
+@pytest.mark.parametrize("with_secrets", [False, True])
+def test_our_audit_finds_nothing_but_the_new_secret(served: Served, with_secrets: bool) -> None:
+    report = audit([served.ledger], secrets=ledger_secrets(served) if with_secrets else None)
     assert report.is_sound
     assert report.unsigned == 0
     assert set(report.findings.by_code) <= {"rekey"}
     assert report.service_status == "Open"
+    assert (report.opened == report.entries) is with_secrets
+
+
+def test_chunks_are_many_and_secrets_stay_secret(served: Served) -> None:
+    """Neither ledger nor log nor any other file of the node holds what has to stay inside."""
+    assert len(list(served.ledger.glob("ledger_*-*.committed"))) > 5
+    hidden = [SECRET.encode(), b"PRIVATE KEY"]
+    for key in ledger_secrets(served).values():
+        hidden += [key, key.hex().encode(), key.hex().upper().encode(), repr(key).encode()[2:-1]]
+        hidden += [base64.b64encode(key)[:-2], base64.urlsafe_b64encode(key)[:-2]]
+    found = []
+    for path in served.ledger.parent.rglob("*"):
+        data = path.read_bytes() if path.is_file() else b""
+        found += [(path.name, text) for text in hidden if text in data]
+    assert found == []
+    assert served.complaints == ""
+    assert "[fail ]" not in served.log
