@@ -82,7 +82,7 @@ def judge_acknowledgement(changes: Changes, past: PastLedger) -> Verdict | None:
     for key, value in changes.get(MEMBER_ACKS.name, {}).items():
         known = past.begin_read_only().map(MEMBER_ACKS.name).get(key)
         old, row = _object(known), _object(value)
-        if row.get("signed_req") != old.get("signed_req"):
+        if row.get("signed_req", old.get("signed_req")) != old.get("signed_req"):
             return _old_message(key)
         text = row.get("cose_sign1_req")
         if text is not None and text != old.get("cose_sign1_req"):

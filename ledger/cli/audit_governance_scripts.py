@@ -89,7 +89,7 @@ class ScriptProcess:
     def _connected(self) -> socket.socket:
         """Return the socket of a script process, a new one when there is none."""
         if self._socket is None:
-            self._control.send(START)
+            self._command(START)
             data, fds, _, _ = self._control_message()
             if data != STARTED or len(fds) != 1:
                 raise UnavailableError("the process that runs scripts does not start")
@@ -114,7 +114,7 @@ class ScriptProcess:
         """Give a script process up; return how it ended."""
         assert self._socket is not None, "only a process that ran is replaced"
         if kill:
-            self._control.send(STOP)
+            self._command(STOP)
         self._socket.close()
         self._socket = None
         data, _, _, _ = self._control_message()
@@ -122,6 +122,12 @@ class ScriptProcess:
             raise UnavailableError("the process that runs scripts went astray")
         status = int(data.removeprefix(ENDED))
         return f"status {status}" if status >= 0 else signal.Signals(-status).name
+
+    def _command(self, command: bytes) -> None:
+        try:
+            self._control.send(command)
+        except OSError as error:
+            raise UnavailableError("the process that runs scripts is gone") from error
 
     def _control_message(self) -> tuple[bytes, list[int], int, object]:
         try:
