@@ -51,11 +51,11 @@ class Dialling:
             for exchange in self._exchanges:
                 exchange.tick(elapsed_ms)
 
-    def connect(self, address: str, done: DialDone) -> None:
+    def connect(self, address: str, timeout_ms: int, done: DialDone) -> None:
         """Connect; ``done`` gets the socket, or None and the reason."""
         self._next += 1
         self._waiting[self._next] = done
-        self._link.send_host(encode(Dial(self._next, address, self._timeout_ms)))
+        self._link.send_host(encode(Dial(self._next, address, timeout_ms)))
 
     def dialled(self, message: Dialled, passed: socket.socket | None) -> None:
         """Take the host's answer."""
@@ -77,7 +77,7 @@ class Dialling:
                     sock, lambda wire: done(wire, ""), lambda reason: _ignored(done(None, reason))
                 )
 
-        self.connect(address, connected)
+        self.connect(address, min(self._timeout_ms, self._silence_ms), connected)
 
     def send_request(
         self,
@@ -100,7 +100,7 @@ class Dialling:
             else:
                 self._link.adopt_peer(sock, opened, done)
 
-        self.connect(address, connected)
+        self.connect(address, self._timeout_ms, connected)
 
 
 class NodeNetwork:

@@ -34,17 +34,22 @@ class NodeProcess:
         directory: Its files; created.
         configuration: Written to ``config.json`` there.
         options: Further options of ``quorate node``.
+        prefix: Command that runs it, for example in a network namespace; starts with a path.
     """
 
     def __init__(
-        self, directory: Path, configuration: dict[str, Any], options: tuple[str, ...] = ()
+        self,
+        directory: Path,
+        configuration: dict[str, Any],
+        options: tuple[str, ...] = (),
+        prefix: tuple[str, ...] = (),
     ) -> None:
         self.directory = directory
         self.configuration = configuration
         directory.mkdir(parents=True, exist_ok=True)
         config_file = directory / "config.json"
         config_file.write_text(json.dumps(configuration, indent=2) + "\n")
-        command = [sys.executable, "-c", _BOUND_TO_US, str(os.getpid()), sys.executable]
+        command = [sys.executable, "-c", _BOUND_TO_US, str(os.getpid()), *prefix, sys.executable]
         command += ["-m", "ledger.cli.main", "node", "--config", str(config_file)]
         # A session of its own: Ctrl-C in the terminal reaches the sandbox, which stops its nodes.
         with self.log_file.open("wb") as out, self.error_file.open("wb") as err:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +53,7 @@ class SandboxOptions:
         constitution: Files of the constitution; None for the one we ship.
         node_options: Further options of ``quorate node``.
         nodes: Number of nodes; the first creates the service, the others join it.
+        prefix: By the number of a node, the command that runs it; see ``NodeProcess``.
     """
 
     directory: Path
@@ -64,6 +65,7 @@ class SandboxOptions:
     constitution: Sequence[str] | None = None
     node_options: tuple[str, ...] = ()
     nodes: int = 1
+    prefix: Callable[[int], tuple[str, ...]] = lambda number: ()  # noqa: ARG005
 
 
 class Sandbox:
@@ -252,8 +254,10 @@ class Sandbox:
         if options.app is not None:
             configuration["app"] = options.app
         configuration = merge(merge(configuration, options.overlay), overlay or {})
-        directory = self.files.node_directory(len(self.nodes))
-        node = NodeProcess(directory, configuration, options.node_options)
+        number = len(self.nodes)
+        directory = self.files.node_directory(number)
+        prefix = options.prefix(number)
+        node = NodeProcess(directory, configuration, options.node_options, prefix)
         self.nodes.append(node)
         return node
 

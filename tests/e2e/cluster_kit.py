@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -205,7 +205,11 @@ class Cluster:
 
 @asynccontextmanager
 async def cluster(
-    directory: Path, nodes: int = 3, workers: int = WORKERS, overlay: dict[str, Any] | None = None
+    directory: Path,
+    nodes: int = 3,
+    workers: int = WORKERS,
+    overlay: dict[str, Any] | None = None,
+    prefix: Callable[[int], tuple[str, ...]] | None = None,
 ) -> AsyncIterator[Cluster]:
     """Run an open service; whatever happens inside, no process stays behind."""
     options = SandboxOptions(
@@ -214,6 +218,7 @@ async def cluster(
         members=1,
         users=1,
         overlay=merge(OVERLAY, overlay or {}),
+        prefix=prefix or (lambda number: ()),  # noqa: ARG005
     )
     async with Sandbox(options) as sandbox:
         made = Cluster(sandbox, workers)
