@@ -349,7 +349,7 @@ class LedgerFilesMachine(RuleBasedStateMachine):
 
 def test_ledger_files_machine(tmp_path: Path) -> None:
     LedgerFilesMachine.directory = tmp_path
-    examples = int(os.environ.get("QUORATE_FUZZ_INPUTS", "0")) or 40
+    examples = int(os.environ.get("QUORATE_FUZZ_INPUTS", "0")) // 200 or 40
     run_state_machine_as_test(
         LedgerFilesMachine,
         settings=settings(max_examples=examples, stateful_step_count=20, deadline=None),
