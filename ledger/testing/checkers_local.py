@@ -86,8 +86,7 @@ class LocalChecker:
             "StateTransitionsProp",
             f"{name} goes by itself from view {view} to {state.view} as {role}",
         )
-        if role is not PRIMARY or self.role is not PRIMARY or state.view != self._view:
-            self._ages.clear()  # the time of a primary begins with its leadership
+        if role is not PRIMARY or self.role is not PRIMARY:
             return
         limit = state.settings.election_timeout_ms
         for peer in state.configurations.others:
@@ -126,6 +125,8 @@ class LocalChecker:
         self._check_order(state)
         self._check_log(node, state)
         changed = state.view != self._view or state.leadership is not self.role
+        if changed:
+            self._ages.clear()  # the patience of a primary begins with its leadership
         self._check_votes(state)
         self._check_retirement(node, state)
         self._view = state.view
