@@ -107,6 +107,7 @@ class Cluster:
         chance: The nodes' next random number is derived from it; schedules set it.
         recorder: Called with each event when a schedule is to be written down.
         recorded: Number of those calls.
+        after_step: Called after each step, for further checks.
     """
 
     def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
@@ -119,6 +120,7 @@ class Cluster:
         self.chance = 0
         self.recorder: Callable[..., None] | None = None
         self.recorded = 0
+        self.after_step: Callable[[], None] | None = None
         self._surroundings = surroundings
 
     @property
@@ -324,6 +326,8 @@ class Cluster:
             check_message(member, message, tracks_persistence=tracks)
             self.probes.sent(state, message)
             self._surroundings.sent(member, to, message)
+        if self.after_step is not None:
+            self.after_step()
 
     def _take_effects(self, member: Member, effects: Iterable[Effect], was: Leadership) -> None:
         invariants, log = self.invariants, member.log

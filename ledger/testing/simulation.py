@@ -15,10 +15,12 @@ from ledger.base.errors import LedgerError
 from ledger.base.ids import NodeId
 from ledger.consensus.messages import AppendEntries, Message, bind
 from ledger.consensus.quorum import quorum_size
+from ledger.testing.checkers_full import FullChecker, Whole
 from ledger.testing.cluster import Cluster, Member
 from ledger.testing.faults import ELECTION_TIMEOUT_MS, FaultPlan, draw_plan
 from ledger.testing.network import Envelope, Network, draw_cut
 from ledger.testing.sim_clients import Clients
+from ledger.testing.sim_machine import role_of
 
 TICK_MS = 5
 STEPS_UNDER_FAULTS = 4000
@@ -79,6 +81,7 @@ class Schedule:
         self._stalled: dict[NodeId, int] = {}
         self._rates: dict[NodeId, float] = {}
         self._signing: set[NodeId] = set()
+        self._full_checker = FullChecker(lambda entry: role_of(entry.data))
         self._writes = True
         self._created = 0
         self.healed_at: int | None = None
@@ -127,7 +130,20 @@ class Schedule:
         self.clients.check()
         return self._outcome(demanded=demanded)
 
+    def check_everything(self) -> None:
+        """Check all invariants by their slow definitions."""
+        wholes = {
+            name: Whole(
+                member.raft,
+                [entry for entry in member.ledger if entry is not None],
+                is_alive=member.is_alive,
+            )
+            for name, member in self.cluster.members.items()
+        }
+        self._full_checker.check(wholes)
+
     def _outcome(self, *, demanded: bool) -> Outcome:
+        self.check_everything()
         return Outcome(
             self.seed,
             self.cluster.steps,

@@ -216,7 +216,7 @@ def test_configurations() -> None:
 def test_retirement_follows_its_table() -> None:
     retirement = Retirement()
     retirement.signature_appended(2)
-    assert not retirement.is_final
+    assert retirement.membership == "Active"
     retirement.configuration_appended(3)
     retirement.committed(2)
     retirement.signature_appended(4)
