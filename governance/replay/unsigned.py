@@ -210,8 +210,8 @@ def _judge_token_keys(changes: Changes, before: Tx) -> Verdict:
     refreshed = {name for name, issuer in issuers.items() if issuer.auto_refresh}
     for kid, value in changes[table].items():
         known = before.map(table).get(kid)
-        if known == value:
-            return _wrong("key refresh", table, kid, "nodes write no keys that were there already")
+        if known == value or value == b"[]":
+            return _wrong("key refresh", table, kid, "nodes write no keys that change nothing")
         old = [] if known is None else _decode_keys(known)
         new = [] if value is None else _decode_keys(value)
         if [key for key in old if key.issuer not in refreshed] != [

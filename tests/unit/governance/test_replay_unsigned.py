@@ -216,7 +216,7 @@ def issuers(tx: Tx) -> None:
         (b"both", token_rows("https://auto"), False),
         (b"both", None, False),
         (b"new", None, False),
-        (b"new", b"[]", True),
+        (b"new", b"[]", False),
         (b"new", b"{", False),
         (b"new", dumps([{"issuer": "https://auto", "public_key": "AAAA"}]), False),
     ],
