@@ -9,6 +9,10 @@ from ledger.codec import canonical
 from ledger.crypto.certificate import Certificate, parse_bundle
 from ledger.crypto.rsa import RsaPublicKey
 
+URL_SIZE_MAX = 2048
+"""Longest address, in characters."""
+BUNDLE_COUNT_MAX = 100
+"""Most certificates of a bundle: whoever asks for the check makes everybody wait for it."""
 _URL = re.compile(
     r"https://(?P<host>[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>\d{1,5}))?"
     r"(?P<path>/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*)?",
@@ -31,6 +35,9 @@ def certificate_bundle_problem(pem: object) -> str | None:
     """Say why a value is no list of PEM certificates, one after the other."""
     if not isinstance(pem, str):
         return f"got {_type_name(pem)}, want PEM certificates"
+    count = pem.count("-----BEGIN")
+    if count > BUNDLE_COUNT_MAX:
+        return f"got {count} certificates, want at most {BUNDLE_COUNT_MAX}"
     try:
         parse_bundle(pem)
     except FormatError as error:
@@ -62,7 +69,7 @@ def url_problem(url: object) -> str | None:
     """Say why a value is no https address without query and fragment."""
     if not isinstance(url, str):
         return f"got {_type_name(url)}, want an https address"
-    match = _URL.fullmatch(url)
+    match = _URL.fullmatch(url) if len(url) <= URL_SIZE_MAX else None
     if match is None or int(match["port"] or 443) > 65535:
         return f"got {url[:120]!r}, want an https address without query and fragment"
     return None

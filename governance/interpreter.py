@@ -34,6 +34,13 @@ CONSTITUTION_FUNCTIONS = ("validate", "resolve", "apply")
 TRACE_LINES_MAX = 16
 """Innermost lines of a trace that are kept; each call takes two."""
 
+PASSING_PARTS_MAX = 100_000
+"""Most values in one call to the node: it takes a microsecond to read one, while all wait."""
+PASSING_CHARACTERS_MAX = 4 * 1024 * 1024 + 4096
+"""Most characters in one call to the node: the longest source that may be set, and its table."""
+ANSWER_SIZE_MAX = 64 * 1024
+"""Most that a script answers: a bool or a word is all that anybody asks for."""
+
 _ERROR = re.compile(r"^error: ", re.MULTILINE)
 _PLACE = re.compile(r"^ +--> \S+:\d+:\d+$", re.MULTILINE)
 _FAIL = "fail: "
@@ -73,14 +80,20 @@ class _Meter:
             self.exceeded = (
                 f"the script made more than {self._limits.host_calls_max} calls to the node"
             )
-        if self._count(STEPS_PER_TICK + passing_size(arguments)):
+        parts, characters = passing_size(arguments)
+        if parts > PASSING_PARTS_MAX or characters > PASSING_CHARACTERS_MAX:
+            self.exceeded = (
+                f"the script passed {parts} values of {characters} characters to the node, "
+                f"want at most {PASSING_PARTS_MAX} of {PASSING_CHARACTERS_MAX}"
+            )
+        if self._count(STEPS_PER_TICK + parts + characters):
             raise _LimitError(self.exceeded)
         if not isinstance(name, str) or not isinstance(arguments, list):
             raise HostError("got a host call of another shape, want a name and a list")
         if name == "script.constitution_problem":
             return self._constitution_problem(arguments)
         answer = self._host(name, arguments)
-        if self._count(passing_size(answer)):
+        if self._count(sum(passing_size(answer))):
             raise _LimitError(self.exceeded)
         return answer
 
@@ -101,21 +114,21 @@ class _Meter:
         return constitution_problem(arguments[0], self._limits.source_bytes_max, self.options())
 
 
-def passing_size(value: object) -> int:
-    """Return how much of the node's time a value takes to pass: its characters and its parts."""
-    size = 0
+def passing_size(value: object) -> tuple[int, int]:
+    """Return how much of the node's time a value takes to pass: its parts and its characters."""
+    parts = characters = 0
     waiting = [value]
     while waiting:
         each = waiting.pop()
-        size += 1
+        parts += 1
         if isinstance(each, str):
-            size += len(each)
+            characters += len(each)
         elif isinstance(each, list):
             waiting.extend(each)
         elif isinstance(each, dict):
             waiting.extend(each.values())
-            size += sum(map(len, each))
-    return size
+            characters += sum(map(len, each))
+    return parts, characters
 
 
 def run(call: ScriptCall, host: HostCall) -> ScriptOutcome:
@@ -132,13 +145,21 @@ def run(call: ScriptCall, host: HostCall) -> ScriptOutcome:
     try:
         module = _load(call.name, call.source, meter.options(), meter.call_host).freeze()
         result = module.call_with(meter.options(), call.function, *call.arguments)
-        return ScriptOutcome(value=result.value, steps=meter.steps)
+        return _answered(result.value, meter.steps)
     except starlark.StarlarkError as error:
         return ScriptOutcome(failure=_failure_of(str(error), meter), steps=meter.steps)
     except (TypeError, ValueError, RecursionError) as error:
         reason = f"the script's values cannot be passed on: {error}"
         failure = ScriptFailure(FailureKind.ERROR, reason[:REASON_SIZE_MAX])
         return ScriptOutcome(failure=failure, steps=meter.steps)
+
+
+def _answered(value: object, steps: int) -> ScriptOutcome:
+    size = sum(passing_size(value))
+    if size > ANSWER_SIZE_MAX:
+        reason = f"the script answers a value of size {size}, want at most {ANSWER_SIZE_MAX}"
+        return ScriptOutcome(failure=ScriptFailure(FailureKind.ERROR, reason), steps=steps)
+    return ScriptOutcome(value=value, steps=steps)
 
 
 def constitution_problem(

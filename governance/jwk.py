@@ -7,7 +7,6 @@ certificate's key out; whether they make a key is for the key classes to say.
 import base64
 import binascii
 import re
-import textwrap
 
 from ledger.base.errors import FormatError, LedgerError
 from ledger.crypto.certificate import Certificate
@@ -15,6 +14,10 @@ from ledger.crypto.keys import Curve, PublicKey
 from ledger.crypto.rsa import RsaPublicKey
 
 KID_SIZE_MAX = 1024
+NUMBER_SIZE_MAX = 4096
+"""Longest number, in characters of base64url: far beyond a modulus of 16,384 bits."""
+CERTIFICATE_SIZE_MAX = 65536
+"""Longest certificate of a chain, in characters of base64."""
 _BASE64URL = re.compile(r"[A-Za-z0-9_\-]*={0,2}")
 _OID_RSA = bytes.fromhex("06092a864886f70d010101")
 _OID_EC = bytes.fromhex("06072a8648ce3d0201")
@@ -61,6 +64,8 @@ def public_key_of_jwk(jwk: object) -> tuple[str, bytes]:
 def _key_of_chain(chain: object) -> bytes:
     if not isinstance(chain, list) or not chain or not isinstance(chain[0], str):
         raise FormatError("x5c is no list of certificates in base64")
+    if len(chain[0]) > CERTIFICATE_SIZE_MAX:
+        raise FormatError(f"x5c begins with more than {CERTIFICATE_SIZE_MAX} characters")
     try:
         der = base64.b64decode(chain[0], validate=True)
     except (binascii.Error, ValueError) as error:
@@ -79,7 +84,8 @@ def _checked(der: bytes) -> bytes:
 
 def public_key_pem(der: bytes) -> str:
     """Return a public key (SPKI DER) as PEM text."""
-    lines = textwrap.wrap(base64.b64encode(der).decode("ascii"), 64)
+    encoded = base64.b64encode(der).decode("ascii")
+    lines = [encoded[begin : begin + 64] for begin in range(0, len(encoded), 64)]
     return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""])
 
 
@@ -126,7 +132,9 @@ def _elliptic(jwk: dict[str, object]) -> bytes:
 
 def _number(jwk: dict[str, object], name: str) -> int:
     text = jwk.get(name)
-    if not isinstance(text, str) or not text or _BASE64URL.fullmatch(text) is None:
+    if not isinstance(text, str) or not text or len(text) > NUMBER_SIZE_MAX:
+        raise FormatError(f"{name} is no number of 1 to {NUMBER_SIZE_MAX} characters")
+    if _BASE64URL.fullmatch(text) is None:
         raise FormatError(f"{name} is no number in base64url")
     bare = text.rstrip("=")
     try:

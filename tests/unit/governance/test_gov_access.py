@@ -1,5 +1,8 @@
 """Who may touch which table, and what tables look like to scripts."""
 
+import contextlib
+import time
+
 import pytest
 
 from governance.script_access import Access, Phase, access_of
@@ -8,6 +11,7 @@ from governance.script_tables import LISTING_SIZE_MAX
 from governance.scripting import HostError
 from ledger.kv.store import Store
 from ledger.kv.tx import Tx
+from tests.unit.governance.gov_kit import person
 
 R, W, RW, NONE = Access.READ, Access.WRITE, Access.READ | Access.WRITE, Access.NONE
 READING = (Phase.VALIDATE, Phase.RESOLVE, Phase.BALLOT)
@@ -240,3 +244,41 @@ def test_pure_functions(name: str, arguments: list[object], answer: object) -> N
 def test_addresses_that_are_none(url: object) -> None:
     host = ScriptHost(Store().begin(), Phase.VALIDATE, 0)
     assert host("text.url_problem", [url])
+
+
+MUCH = 4 * 1024 * 1024
+CERTIFICATE = person("alice").pem
+NUMBER = {"kid": "k", "kty": "RSA", "n": "_" * MUCH, "e": "AQAB"}
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("crypto.sha256", "a" * MUCH),
+        ("crypto.sha256_base64", "A" * MUCH),
+        ("crypto.certificate_problem", "-----BEGIN CERTIFICATE-----\n" + "A" * MUCH),
+        ("crypto.certificate_problem", "-----BEGIN CERTIFICATE-----\n" * (MUCH // 28)),
+        ("crypto.certificate_bundle_problem", CERTIFICATE * (MUCH // len(CERTIFICATE))),
+        ("crypto.certificate_bundle_problem", CERTIFICATE * 100),
+        ("crypto.encryption_key_problem", "-----BEGIN PUBLIC KEY-----\n" + "A" * MUCH),
+        ("crypto.jwk_problem", NUMBER),
+        ("crypto.jwk_problem", NUMBER | {"n": "AQAB", "e": "_" * MUCH}),
+        ("crypto.jwk_problem", NUMBER | {"kty": "EC", "crv": "P-256", "x": "_" * MUCH, "y": "AA"}),
+        ("crypto.jwk_problem", {"kid": "k", "x5c": ["A" * MUCH]}),
+        ("text.base64_encode", "a" * MUCH),
+        ("text.base64_decode", "YWFh" * (MUCH // 4)),
+        ("text.is_hex", "a" * MUCH),
+        ("text.url_problem", "https://a/" + "%" * MUCH + "?"),
+        ("text.url_problem", "https://" + "a." * (MUCH // 2)),
+        ("text.time_problem", "1" * MUCH),
+        ("script.limits_problem", {"steps_max": "1" * MUCH}),
+        ("kv.get", "public:ccf.gov." + "a" * MUCH),
+    ],
+)
+def test_no_call_keeps_the_node_long(name: str, argument: object) -> None:
+    """All wait while a call is answered, so what it costs is bounded, whatever it is given."""
+    host = ScriptHost(Store().begin(), Phase.BALLOT, 0)
+    begun = time.process_time()
+    with contextlib.suppress(HostError):
+        host(name, [argument, None])
+    assert time.process_time() - begun < 0.5

@@ -88,9 +88,17 @@ def test_failures_say_whose_word_they_are(source: str, kind: FailureKind, reason
 
 @pytest.mark.parametrize(
     ("value", "size"),
-    [(None, 1), (7, 1), ("abc", 4), ([], 1), ([1, "a"], 4), ({"ab": "c"}, 5), ([[["x"]]], 5)],
+    [
+        (None, (1, 0)),
+        (7, (1, 0)),
+        ("abc", (1, 3)),
+        ([], (1, 0)),
+        ([1, "a"], (3, 1)),
+        ({"ab": "c"}, (2, 3)),
+        ([[["x"]]], (4, 1)),
+    ],
 )
-def test_what_passes_has_a_size(value: object, size: int) -> None:
+def test_what_passes_has_a_size(value: object, size: tuple[int, int]) -> None:
     assert passing_size(value) == size
 
 
@@ -103,6 +111,32 @@ def test_passing_much_to_and_fro_takes_steps() -> None:
         outcome = run(call, lambda *_: ["a" * 50_000] * 2)
         assert outcome.failure is not None
         assert outcome.failure.reason == "the script took more than 5000000 steps"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(): kv.get([[]] * 100001)",
+        "def f(): kv.get(['a'] * 100001)",
+        "def f(): kv.get({x: x for x in [str(i) for i in range(100001)]})",
+        "def f(): kv.get('a' * 4200000)",
+    ],
+)
+def test_one_call_passes_only_so_much(source: str) -> None:
+    called: list[str] = []
+    outcome = run(ScriptCall("script", source, "f", ()), lambda name, _: called.append(name))
+    assert outcome.failure is not None
+    assert outcome.failure.kind is FailureKind.LIMIT
+    assert "values of" in outcome.failure.reason
+    assert not called
+
+
+@pytest.mark.parametrize("value", ["[[]] * 70000", "'a' * 70000", "{'a': [0] * 70000}"])
+def test_an_answer_is_short(value: str) -> None:
+    outcome = call(f"def f(): return {value}")
+    assert outcome.failure is not None
+    assert outcome.failure.kind is FailureKind.ERROR
+    assert "answers a value of size" in outcome.failure.reason
 
 
 def test_a_trace_names_places_innermost_last() -> None:
