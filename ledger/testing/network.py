@@ -68,12 +68,19 @@ class Network:
         self.node_delays.clear()
         self._busy_until.clear()
 
-    def old_message(self) -> Envelope | None:
-        """Return one of the last messages, delivered or not: a random one of a random kind."""
+    def old_message(self, to: NodeId | None = None) -> Envelope | None:
+        """Return one of the last messages, delivered or not: a random one of a random kind.
+
+        Args:
+            to: Only messages to this node.
+        """
         if not self._old:
             return None
-        kind = self._chance.choice(list(self._old))
-        return self._chance.choice(self._old[kind])
+        found = self._old[self._chance.choice(list(self._old))]
+        if to is None:
+            return self._chance.choice(found)
+        fitting = [envelope for envelope in found if envelope.to == to]
+        return self._chance.choice(fitting) if fitting else None
 
     def _remember(self, envelope: Envelope) -> None:
         message = envelope.message

@@ -181,8 +181,9 @@ class Walk(Schedule):
             self._pending.pop(self._walk_chance.randrange(len(self._pending)))
 
     def _replay_one(self) -> None:
-        """Let a message of any age arrive (again)."""
-        envelope = self.network.old_message()
+        """Let a message of any age arrive (again), mostly at a primary."""
+        primary = self._primary() if self._walk_chance.random() < 0.7 else None
+        envelope = self.network.old_message(None if primary is None else primary.node_id)
         if envelope is not None and (envelope.source, envelope.to) not in self._closed:
             self._deliver(envelope)
 
