@@ -9,10 +9,12 @@ import pytest
 from ledger.sandbox.configuration import INTERFACE
 from ledger.sandbox.process import NodeProcess
 from tests.e2e.cluster_kit import ELECTION_TIMEOUT_S, Cluster, cluster, wait_until
+from tests.e2e.cluster_kit_checker import FULL
 from tests.e2e.cluster_kit_namespaces import Namespaces, namespaces
 
 pytestmark = pytest.mark.e2e
 
+CUT_S = (6 if FULL else 2) * ELECTION_TIMEOUT_S
 RECONNECT_MAX_S = 6 * ELECTION_TIMEOUT_S
 """Without a limit of our own, TCP would be silent for as long again as the cut took."""
 
@@ -51,8 +53,7 @@ async def isolate_the_primary(service: Cluster, network: Namespaces) -> None:
         network.cut(number, other)
     await service.new_primary(primary)
     await service.load.wait_for_writes(100)
-    cut_for_s = 3 * ELECTION_TIMEOUT_S
-    until = time.monotonic() + cut_for_s
+    until = time.monotonic() + CUT_S
     await wait_until("the cut took a while", lambda: has_passed(until))
     network.heal()
     await follows_soon(service, primary)
@@ -65,7 +66,7 @@ async def cut_a_backup_from_the_primary(service: Cluster, network: Namespaces) -
     backup = (await service.backups())[0]
     network.cut(nodes.index(primary), nodes.index(backup))
     cut_at = time.monotonic()
-    until = cut_at + 4 * ELECTION_TIMEOUT_S
+    until = cut_at + CUT_S
     await wait_until("the cut took a while", lambda: has_passed(until))
     await service.load.wait_for_writes(100)
     assert service.load.history.longest_silence_s(cut_at) < RECONNECT_MAX_S
