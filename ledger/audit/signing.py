@@ -82,16 +82,18 @@ class SignatureChecker:
         if not root:
             return
         cose_value = _value(changes, COSE_SIGNATURES.name)
-        good = [is_computed]
+        verdicts: list[bool | None] = []
         if cose_value is not None:
-            good.append(self._check_cose(place, cose_value, tx_id, root))
+            verdicts.append(self._check_cose(place, cose_value, tx_id, root))
         else:
             self.totals.without_cose += 1
         if signature is not None:
-            good.append(self._check_node_signature(place, signature, tx_id, root))
-        elif SIGNATURES.name not in changes:
+            verdicts.append(self._check_node_signature(place, signature, tx_id, root))
+        elif SIGNATURES.name in changes:
+            verdicts.append(False)
+        else:
             self._findings.note("node-signature-missing", place, "got only the COSE signature")
-        if all(good):
+        if is_computed and True in verdicts and False not in verdicts:
             self.totals.verified = tx_id
             self.totals.root = root
 
@@ -200,7 +202,8 @@ class SignatureChecker:
         if not same:
             self._findings.error("tree-value", place, "got hashes that are not the tree's")
 
-    def _check_cose(self, place: Place, value: bytes, tx_id: TxId, root: bytes) -> bool:
+    def _check_cose(self, place: Place, value: bytes, tx_id: TxId, root: bytes) -> bool | None:
+        """Say whether a COSE signature is right; None when there is no key to check it with."""
         service = self._state.service
         key = service.certificate.public_key if service is not None else None
         result = check_cose(self._findings, place, value, (tx_id, root, key))
@@ -219,7 +222,7 @@ class SignatureChecker:
                     f"got issuer and subject {result.names} after {totals.names}",
                 )
             totals.names = result.names
-        return result.is_valid or key is None
+        return result.is_valid if key is not None else None
 
     def _check_node_signature(
         self, place: Place, signature: dict[str, Any], tx_id: TxId, root: bytes

@@ -144,7 +144,7 @@ class _Run:
         report.verified = totals.verified
         report.root = totals.root.hex()
         covered = totals.verified.seqno if totals.verified is not None else 0
-        report.unsigned = self._next - 1 - covered if report.entries else 0
+        report.unsigned = min(report.entries, self._next - 1 - covered)
         if report.unsigned:
             self._findings.note(
                 "unsigned-tail",
