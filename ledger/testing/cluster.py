@@ -22,7 +22,7 @@ from ledger.consensus.ready import (
 from ledger.consensus.types import Entry, Leadership, Settings
 from ledger.testing.checkers import Invariants, ObservedLog
 from ledger.testing.checkers_local import LocalChecker, check_duties, check_message
-from ledger.testing.sim_node import ChainNode, SimulatedNode
+from ledger.testing.sim_node import NodeMaker, SimulatedNode
 from ledger.testing.sim_probes import Probes
 
 PRIMARY = Leadership.PRIMARY
@@ -110,7 +110,7 @@ class Cluster:
         after_step: Called after each step, for further checks.
     """
 
-    def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
+    def __init__(self, settings: Settings, surroundings: Surroundings, maker: NodeMaker) -> None:
         self.settings = settings
         self.members: dict[NodeId, Member] = {}
         self.invariants = Invariants(self.members, tracks_persistence=settings.track_persistence)
@@ -122,6 +122,7 @@ class Cluster:
         self.recorded = 0
         self.after_step: Callable[[], None] | None = None
         self._surroundings = surroundings
+        self._maker = maker
 
     @property
     def counters(self) -> Counter[str]:
@@ -137,7 +138,7 @@ class Cluster:
     def bootstrap(self, node_id: NodeId) -> Member:
         """Start the service on its first node, which owes a configuration and a signature."""
         self._record("bootstrap", node_id)
-        member = self._add(ChainNode(node_id, self.settings, self.jitter))
+        member = self._add(node_id, self._maker.fresh(node_id, self.settings, self.jitter))
         member.raft.bootstrap_primary()
         self._after(member)
         return member
@@ -145,14 +146,13 @@ class Cluster:
     def join_empty(self, node_id: NodeId) -> Member:
         """Make a node that has nothing and waits to be contacted."""
         self._record("join_empty", node_id)
-        return self._add(ChainNode(node_id, self.settings, self.jitter))
+        return self._add(node_id, self._maker.fresh(node_id, self.settings, self.jitter))
 
     def join_from(self, node_id: NodeId, source: Member, seqno: int) -> Member:
         """Make a node that starts from the committed prefix of another, up to a signature."""
         self._record("join_from", node_id, source.node_id, seqno)
-        assert isinstance(source.node, ChainNode), "only a light-weight node can be copied"
-        machine = source.node.machine.copy_until(seqno)
-        member = self._add(ChainNode(node_id, self.settings, self.jitter, machine))
+        node = self._maker.copy(node_id, self.settings, self.jitter, source.node, seqno)
+        member = self._add(node_id, node)
         log = source.log.copy_until(seqno)
         member.log = log
         member.ledger = source.ledger[: seqno + 1]
@@ -163,9 +163,9 @@ class Cluster:
         self._after(member)
         return member
 
-    def _add(self, node: ChainNode) -> Member:
-        member = Member(len(self.members), node.raft.node_id, node)
-        self.members[member.node_id] = member
+    def _add(self, node_id: NodeId, node: SimulatedNode) -> Member:
+        member = Member(len(self.members), node_id, node)
+        self.members[node_id] = member
         return member
 
     # Steps of a node

@@ -15,11 +15,12 @@ from ledger.base.errors import FormatError
 from ledger.base.ids import NodeId
 from ledger.consensus.testing import make_node
 from ledger.consensus.types import Entry, EntryRole, Jitter
+from ledger.testing import scenario_commands, scenario_extra
 from ledger.testing import scenario_payload as payload
 from ledger.testing.checkers import InvariantError
 from ledger.testing.checkers_full import FullChecker, Whole
-from ledger.testing.scenario_commands import COMMANDS
 from ledger.testing.scenario_language import Command
+from ledger.testing.scenario_register import COMMANDS
 from ledger.testing.scenario_trace import Trace
 from ledger.testing.scenario_world import (
     NodeFactory,
@@ -27,6 +28,9 @@ from ledger.testing.scenario_world import (
     World,
     check_commit_safety,
 )
+
+VOCABULARY = (scenario_commands, scenario_extra)
+"""Modules that put their commands into the register."""
 
 
 class Driver:

@@ -131,3 +131,32 @@ class ChainNode:
             self.machine.rollback(proposed.seqno - 1)
             return False
         return True
+
+
+class NodeMaker(Protocol):
+    """Makes the nodes of a cluster; a real replica plugs in with one of its own."""
+
+    def fresh(self, node_id: NodeId, settings: Settings, jitter: Jitter) -> SimulatedNode:
+        """Make a node that has nothing."""
+        ...
+
+    def copy(
+        self, node_id: NodeId, settings: Settings, jitter: Jitter, source: SimulatedNode, seqno: int
+    ) -> SimulatedNode:
+        """Make a node with the state of another at a committed signature, its core still empty."""
+        ...
+
+
+class ChainMaker:
+    """Makes light-weight nodes."""
+
+    def fresh(self, node_id: NodeId, settings: Settings, jitter: Jitter) -> SimulatedNode:
+        """See :class:`NodeMaker`."""
+        return ChainNode(node_id, settings, jitter)
+
+    def copy(
+        self, node_id: NodeId, settings: Settings, jitter: Jitter, source: SimulatedNode, seqno: int
+    ) -> SimulatedNode:
+        """See :class:`NodeMaker`."""
+        assert isinstance(source, ChainNode), "a light-weight node copies its like"
+        return ChainNode(node_id, settings, jitter, source.machine.copy_until(seqno))
