@@ -154,9 +154,9 @@ class Cluster:
         """Wait until all is decided, stop, and compare answers with ledgers."""
         nodes = self.sandbox.running
         last = await self._write_last(nodes)
-        statuses = {}
-        for node in nodes:
-            statuses[node.address(INTERFACE)] = await self._statuses(node)
+        said = await asyncio.gather(*(self._statuses(node) for node in nodes))
+        addresses = [node.address(INTERFACE) for node in nodes]
+        statuses = dict(zip(addresses, said, strict=True))
         await self.sandbox.stop()
         exits = {node.address(INTERFACE): node.exit_code for node in nodes}
         assert set(exits.values()) == {0}, f"nodes ended with {exits}"

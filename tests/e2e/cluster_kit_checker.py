@@ -162,12 +162,14 @@ def check_ledgers(ledgers: Sequence[Path], committed: int) -> list[str]:
     Returns:
         Names of the chunks that all have.
     """
-    first, *others = [read_ledger(ledger) for ledger in ledgers]
+    contents = [read_ledger(ledger) for ledger in ledgers]
+    first, *others = contents
     for other in others:
         for seqno in range(1, committed + 1):
             assert other[seqno].data == first[seqno].data, f"ledgers differ at {seqno}"
     # What is the same bytes needs no second reader, unless there is time.
-    read = list(ledgers) if FULL else [max(ledgers, key=lambda ledger: len(read_ledger(ledger)))]
+    longest = max(range(len(ledgers)), key=lambda place: len(contents[place]))
+    read = list(ledgers) if FULL else [ledgers[longest]]
     versions = [version for version, python in _READERS.items() if python.is_file()]
     with ThreadPoolExecutor() as readers:
         verdicts = [

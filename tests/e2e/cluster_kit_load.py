@@ -33,7 +33,7 @@ REFUSALS = {
 _ANSWERS_PER_READ = 4
 _ANSWERS_PER_QUESTION = 7
 _PAUSE_AFTER_REFUSAL_S = 0.01
-_PAUSE_S = 0.008
+_PAUSE_S = 0.02
 """Between two writes of a worker: enough load to lose something, little enough to check all."""
 
 
