@@ -50,6 +50,9 @@ def add_configuration(state: State, seqno: int, nodes: frozenset[NodeId]) -> Non
     configurations = state.configurations
     if state.node_id in configurations.newest and state.node_id not in nodes:
         state.retirement.configuration_appended(seqno)
+    if state.settings.trusts_once:
+        returning = sorted(configurations.former & nodes)
+        assert not returning, f"nodes {returning} were removed once and cannot be trusted again"
     if not configurations.add(seqno, nodes):
         return
     # The configuration's entry does not count in `last` yet, so a new peer's first message is an

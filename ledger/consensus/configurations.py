@@ -49,6 +49,11 @@ class Configurations:
         """Members of the newest configuration; empty if there is none."""
         return self.node_sets[-1] if self.node_sets else frozenset()
 
+    @property
+    def former(self) -> frozenset[NodeId]:
+        """Nodes that were in a configuration and are not in the newest one."""
+        return frozenset(self._left.union(*self.node_sets) - self.newest)
+
     def add(self, seqno: int, nodes: frozenset[NodeId]) -> bool:
         """Take a configuration over, unless it has the members of the newest one.
 
@@ -59,9 +64,6 @@ class Configurations:
         assert not self.active or seqno >= self.active[-1].seqno, (
             f"configuration {seqno} comes after configuration {self.active[-1].seqno}"
         )
-        former = self._left.union(*self.node_sets) - self.newest
-        returning = sorted(nodes & former)
-        assert not returning, f"nodes {returning} were removed once and cannot be trusted again"
         if self.active and nodes == self.newest:
             return False
         self._set([*self.active, Configuration(seqno, nodes)])

@@ -38,7 +38,8 @@ def replicate(state: State, entries: Sequence[Proposed], view: int) -> bool:
             or proposed.configuration is not None
             or proposed.retired_committed is not None
         ):
-            _check_retired_committed(state, proposed)
+            if state.settings.trusts_once:
+                _check_retired_committed(state, proposed)
             append(state, entry, proposed)
             signed = signed or proposed.committable
         else:

@@ -41,6 +41,7 @@ def make_node(
         max_uncommitted=0,
         inflight_bytes_max=0,
         flush_bytes=FLUSH_BYTES,
+        trusts_once=False,
         retained_entries=None,
     )
     return Raft(NodeId(node_id), settings, apply_entry, jitter)

@@ -134,6 +134,8 @@ class Settings:
         flush_bytes: Appended bytes after which a primary sends without waiting for a tick.
         batch_bytes_max: Size of the entries of one message; a larger single entry goes alone.
         batch_entries_max: Number of entries of one message.
+        trusts_once: Assert what the layer above owes: no id is trusted twice, and nodes are marked
+            as removable only once their retirement is committed. Scripted scenarios may break it.
         retained_entries: Committed entries to keep for slow peers, older ones are released on
             commit; None keeps all until ``release`` is called.
     """
@@ -149,6 +151,7 @@ class Settings:
     flush_bytes: int = 64 << 10
     batch_bytes_max: int = 64 << 10
     batch_entries_max: int = 1000
+    trusts_once: bool = True
     retained_entries: int | None = None
 
 
