@@ -15,6 +15,7 @@ from ledger.endpoints.errors import Code, error
 from ledger.endpoints.forwarding import Passed
 from ledger.endpoints.request import Dispatcher, Request
 from ledger.endpoints.response import TEXT, Response
+from ledger.endpoints.waiting import UNASKED, parse_preference
 from ledger.replica.peer_messages import (
     BODY_SIZE_MAX,
     ForwardedRequest,
@@ -115,7 +116,7 @@ class NodePlacement:
             return None
         if endpoint.forwarding is Forwarding.SOMETIMES and not session.forwarded:
             return None
-        return self._forward(request, interface)
+        return self._forward(request, endpoint, interface)
 
     def _redirect(
         self,
@@ -165,7 +166,9 @@ class NodePlacement:
         ]
         return backups[self._jitter(len(backups) - 1)] if backups else None
 
-    def _forward(self, request: Request, interface: InterfaceSettings) -> Response | Passed:
+    def _forward(
+        self, request: Request, endpoint: Endpoint, interface: InterfaceSettings
+    ) -> Response | Passed:
         primary = self._replica.raft.primary_id
         if primary is None:
             return _cannot_forward("The primary of this service is not known here.")
@@ -185,7 +188,8 @@ class NodePlacement:
         if not self._peers().forward(primary, message, request.body):
             return _cannot_forward("There is no connection to the primary now. Try again later.")
         request.session.forwarded = True
-        self._waiting[self._next] = _Waiting(request, interface.forwarding_timeout_ms)
+        patience_ms = interface.forwarding_timeout_ms + _wait_for_commit_ms(request, endpoint)
+        self._waiting[self._next] = _Waiting(request, patience_ms)
         return Passed.ON
 
     def tick(self, elapsed_ms: float) -> None:
@@ -249,6 +253,14 @@ class NodePlacement:
             message.status, body, message.content_type, message.headers or None, message.tx_id
         )
         request.session.complete(request, response)
+
+
+def _wait_for_commit_ms(request: Request, endpoint: Endpoint) -> int:
+    """Return how long the primary may hold the answer back, by what it is asked to do."""
+    preference = parse_preference(request.headers.get(b"prefer", b""))
+    if preference is not None:
+        return preference.wait_ms
+    return UNASKED.wait_ms if endpoint.respond_after_commit else 0
 
 
 def _fits(response: Response) -> bool:

@@ -15,7 +15,7 @@ from ledger.crypto.certs import (
 )
 from ledger.crypto.keys import Curve, SigningKey
 from ledger.crypto.sealing import EntrySealer
-from ledger.enclave.peers import PeerPorts, Peers, Wire, WireHandler
+from ledger.enclave.peers import BUFFERED_SIZE_MAX, PeerPorts, Peers, Wire, WireHandler
 from ledger.enclave.tls_stdlib import StdlibBackend
 from ledger.enclave.tls_types import ClientContext, Expiry, Identity, ServerContext
 from ledger.history.reading import EntriesDone
@@ -115,6 +115,7 @@ class World:
         self.dials: list[tuple[str, Callable[[Wire | None, str], WireHandler | None]]] = []
         self.reads: list[tuple[Node, int, int, EntriesDone]] = []
         self.wires: list[MemoryWire] = []
+        self.read_max = 1000
         self.down = False
 
     def node(self, *, endorsed: bool = True) -> Node:
@@ -130,7 +131,8 @@ class World:
                 self._connect(address, done)
             reads, self.reads = self.reads, []
             for node, first, last, was_read in reads:
-                held = [node.entries.get(seqno) for seqno in range(first, last + 1)]
+                end = min(last, first + self.read_max - 1)
+                held = [node.entries.get(seqno) for seqno in range(first, end + 1)]
                 present = [data for data in held if data is not None]
                 missing = len(present) < len(held)
                 was_read(None if missing else b"".join(present), "gone" if missing else "")
@@ -231,12 +233,20 @@ def test_a_broken_connection_is_dialled_again_after_a_while() -> None:
     assert len(bob.heard) == 2
 
 
-def test_released_entries_are_read_back_and_keep_their_order() -> None:
-    world = World()
-    alice, bob = world.node(), world.node()
+def fill(node: Node, last: int) -> None:
+    """Give a node the entries up to ``last``."""
     sealer = EntrySealer(bytes(32))
-    for seqno in range(1, 6):
-        alice.entries[seqno], _ = sealer.seal(2, seqno, 0, {"records": {b"k": b"v"}})
+    for seqno in range(1, last + 1):
+        node.entries[seqno], _ = sealer.seal(2, seqno, 0, {"records": {b"k": b"v"}})
+
+
+@pytest.mark.parametrize("read_max", [1, 2, 3, 1000])
+def test_released_entries_are_read_back_and_keep_their_order(read_max: int) -> None:
+    """The host may give fewer entries than asked for: the rest is asked for again."""
+    world = World()
+    world.read_max = read_max
+    alice, bob = world.node(), world.node()
+    fill(alice, 5)
     alice.peers.send(bob.id, AppendEntries(2, 0, 0, 4, 2, 4))
     last = Entry(2, 5, alice.entries[5])
     alice.peers.send(bob.id, AppendEntries(2, 2, 4, 5, 2, 4, (last,)))
@@ -248,6 +258,10 @@ def test_released_entries_are_read_back_and_keep_their_order() -> None:
         for entry in message.entries
     ]
     assert seqnos == [1, 2, 3, 4, 5]
+    for _, message in bob.heard:
+        assert isinstance(message, AppendEntries)
+        assert message.is_bound
+        assert message.prev_view == (2 if message.prev_seqno else 0)
 
 
 def test_entries_that_are_gone_are_logged_and_do_not_block() -> None:
@@ -281,3 +295,141 @@ def test_a_forwarded_request_arrives_with_its_body(body: bytes) -> None:
     assert alice.peers.forward(bob.id, request, body)
     world.settle()
     assert bob.forwarded == [(alice.id, request, body)]
+
+
+def test_a_connection_begins_with_where_its_sender_is_reached() -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    assert bob.introduced == [(alice.id, alice.id)]
+    assert alice.introduced == [], "only the one who dialled speaks"
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None])
+def test_entries_that_the_host_made_up_are_not_sent(damage: bytes | None) -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    fill(alice, 4)
+    alice.entries[3] = alice.entries[2] if damage is None else damage
+    alice.peers.send(bob.id, AppendEntries(2, 2, 2, 3, 2, 4))
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    assert bob.heard == [(alice.id, MESSAGE)]
+    assert any("damaged" in line for line in alice.log)
+
+
+def test_what_was_read_for_a_connection_that_broke_is_dropped() -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    fill(alice, 2)
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    alice.peers.send(bob.id, AppendEntries(2, 0, 0, 2, 2, 2))
+    (read,) = world.reads
+    world.reads.clear()
+    for wire in list(world.wires):
+        wire.close()
+    world.settle()
+    alice.peers.tick(5000)
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    _, first, last, was_read = read
+    was_read(b"".join(alice.entries[seqno] for seqno in range(first, last + 1)), "")
+    world.settle()
+    assert bob.heard == [(alice.id, MESSAGE)] * 2
+
+
+def test_a_new_connection_of_a_peer_replaces_its_old_one() -> None:
+    """The other end of the old one may be gone without a word, and would be kept for ever."""
+    world = World()
+    alice, bob = world.node(), world.node()
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    (old_near, old_far) = world.wires
+    again = Node(world)
+    again.id, again.identity = alice.id, alice.identity
+    again.peers.send(bob.id, MESSAGE)
+    world.settle()
+    assert old_far.closed
+    assert old_near.closed
+    assert len(world.wires) == 2
+    assert bob.heard == [(alice.id, MESSAGE)] * 2
+
+
+def test_a_connection_is_kept_once_its_peer_is_known() -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    alice.peers.send(bob.id, MESSAGE)
+    (address, done) = world.dials.pop()
+    world._connect(address, done)
+    near, far = world.wires
+    assert not far.kept, "anybody can connect"
+    world.settle()
+    assert far.kept
+    assert not near.kept, "we know when to give up what we dialled"
+
+
+def test_a_peer_that_may_not_speak_is_logged_once_until_it_may() -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    world.trusted.discard(alice.id)
+    for _ in range(3):
+        alice.peers.send(bob.id, MESSAGE)
+        world.settle()
+        alice.peers.tick(5000)
+    assert len(bob.log) == 1
+    world.trusted.add(alice.id)
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    assert bob.heard == [(alice.id, MESSAGE)]
+    world.trusted.discard(alice.id)
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    assert len(bob.log) == 2
+
+
+def test_a_peer_that_does_not_prove_who_it_is_is_given_up() -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    alice.peers.send(bob.id, MESSAGE)
+    (_, done) = world.dials.pop()
+    silent = MemoryWire()
+    silent.handler = done(silent, "")
+    alice.peers.tick(9_999)
+    before = silent.closed
+    alice.peers.tick(1)
+    assert (before, silent.closed) == (False, True)
+    assert not alice.peers.any_connected
+
+
+def test_messages_to_a_silent_peer_do_not_pile_up() -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    fill(alice, 1)
+    large = Entry(2, 1, alice.entries[1] + bytes(8 << 20))
+    alice.peers.send(bob.id, MESSAGE)
+    (_, done) = world.dials.pop()
+    silent = MemoryWire()
+    silent.handler = done(silent, "")
+    for _ in range(20):
+        alice.peers.send(bob.id, AppendEntries(2, 0, 0, 1, 2, 0, (large,)))
+    line = alice.peers._out[bob.id]._line
+    assert line is not None
+    assert BUFFERED_SIZE_MAX < line.waiting_size < BUFFERED_SIZE_MAX + (10 << 20)
+
+
+def test_nodes_that_left_are_forgotten() -> None:
+    world = World()
+    alice, bob, carol = world.node(), world.node(), world.node()
+    for node in (bob, carol):
+        alice.peers.send(node.id, MESSAGE)
+    world.settle()
+    assert alice.peers.any_connected
+    alice.peers.forget(lambda node: node != bob.id)
+    world.settle()
+    assert len(world.wires) == 2
+    alice.peers.forget(lambda node: False)  # noqa: ARG005
+    world.settle()
+    assert world.wires == []
+    assert not alice.peers.any_connected
