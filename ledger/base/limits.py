@@ -3,9 +3,6 @@
 ENTRY_SIZE_MAX = 1 << 30
 """Largest ledger entry, as CCF's reader: 1 GiB."""
 
-ENTRY_HEADER_SIZE = 8
-"""Version, flags and 48-bit size before every entry."""
-
 VIEW_MAX = (1 << 31) - 1
 """The view shares a 32-bit word of the AES-GCM IV with the snapshot bit."""
 

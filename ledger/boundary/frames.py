@@ -27,7 +27,6 @@ from ledger.boundary.to_host import ToHost
 M = TypeVar("M", bound=Message)
 
 LENGTH_SIZE = 4
-_PREFIX_SIZE = 2 * LENGTH_SIZE
 _encoder = msgspec.msgpack.Encoder()
 
 

@@ -15,15 +15,5 @@ TABLE_OFFSET_INVALID = "Ledger file {path} cannot be read: invalid table offset 
 TABLE_OFFSET_TOO_LARGE = (
     "Ledger file {path} cannot be read: table offset {offset} greater than total file size {size}"
 )
-EMPTY_SNAPSHOT_IGNORED = "Ignoring empty snapshot file {path}"
-PREVIOUS_IDENTITY_NOT_ENDORSING = (
-    "Previous service identity does not endorse the node identity that signed the snapshot"
-)
-PREVIOUS_IDENTITY_MISMATCH = "Unable to open service: Previous service identity does not match."
-SNAPSHOT_FETCHING = "Fetching snapshot from {address} (attempt {attempt}/{attempts})"
-SNAPSHOT_FETCH_GIVEN_UP = "Exceeded maximum snapshot fetch retries ({attempts}), giving up"
-STARTUP_SEQNO_OLD = "StartupSeqnoIsOld"
-INVALID_CERTIFICATE_ON_HANDSHAKE = "invalid cert on handshake"
 QUOTE_MEASUREMENT_UNKNOWN = "Quote does not contain known enclave measurement"
 QUOTE_HOST_DATA_REFUSED = "Quote host data is not authorised"
-UVM_ENDORSEMENTS_REFUSED = "UVM endorsements are not authorised"

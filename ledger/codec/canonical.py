@@ -71,11 +71,6 @@ def check_depth(data: bytes) -> None:
             raise FormatError(f"got JSON nested deeper than {JSON_DEPTH_MAX} levels")
 
 
-def to_hex(data: bytes) -> str:
-    """Return lower-case hexadecimal."""
-    return data.hex()
-
-
 def from_hex(text: str, size: int | None = None) -> bytes:
     """Parse hexadecimal of either case, without separators.
 

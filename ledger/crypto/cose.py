@@ -20,8 +20,6 @@ ALG = 1
 """Header label of the algorithm."""
 CRIT = 2
 """Header label of the list of headers that a reader must understand."""
-CONTENT_TYPE = 3
-"""Header label of the content type."""
 KID = 4
 """Header label of the key id."""
 CWT_CLAIMS = 15

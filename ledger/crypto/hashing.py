@@ -20,11 +20,6 @@ def sha256(data: bytes | bytearray | memoryview) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def sha256_hex(data: bytes | bytearray | memoryview) -> str:
-    """Return the SHA-256 digest as 64 lower-case hex characters."""
-    return hashlib.sha256(data).hexdigest()
-
-
 def hmac_states(key: bytes) -> "tuple[_Hash, _Hash]":
     """Return the inner and outer SHA-256 states of HMAC (RFC 2104) after absorbing the key.
 

@@ -3,7 +3,7 @@
 Pure: the wire is whoever carries the bytes. A connection has one direction: who dialled, speaks.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ledger.base.errors import FormatError, VerificationError
 from ledger.base.ids import NodeId
@@ -11,8 +11,6 @@ from ledger.boundary.frames import FrameDecoder, encode
 from ledger.crypto.certificate import Certificate
 from ledger.enclave.tls_types import TlsSession
 from ledger.replica.peer_messages import FROM_PEER, PeerMessage
-
-FrameHandler = Callable[[NodeId, PeerMessage, memoryview], None]
 
 
 class PeerLine:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ledger.base.errors import FormatError
+from ledger.boundary.sentences import QUOTE_HOST_DATA_REFUSED, QUOTE_MEASUREMENT_UNKNOWN
 from ledger.codec import canonical
 from ledger.crypto.certificate import CertificateRequest
 from ledger.crypto.hashing import sha256
@@ -30,8 +31,6 @@ from ledger.tables.service import SERVICE_INFO, ServiceStatus
 PENDING_NODES_MAX = 64
 """Nodes that may wait for trust at one time; anybody who can reach the service may ask to join."""
 VIRTUAL_FORMAT = "Insecure_Virtual"
-MEASUREMENT_UNKNOWN = "Quote does not contain known enclave measurement"
-HOST_DATA_UNKNOWN = "Quote host data is not authorised"
 
 
 class NetworkInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,12 +208,12 @@ def _check_evidence(tx: Tx, quote: QuoteInfo, key: PublicKey) -> Refused | None:
     if not isinstance(measurement, str) or not tx.table(VIRTUAL_MEASUREMENTS).has(measurement):
         return Refused(
             Refusal.INVALID_QUOTE,
-            f"{MEASUREMENT_UNKNOWN}: members can allow it with add_virtual_measurement.",
+            f"{QUOTE_MEASUREMENT_UNKNOWN}: members can allow it with add_virtual_measurement.",
         )
     if not isinstance(host_data, str) or not tx.set(VIRTUAL_HOST_DATA).has(host_data):
         return Refused(
             Refusal.INVALID_QUOTE,
-            f"{HOST_DATA_UNKNOWN}: the node runs other code or has another application, log "
+            f"{QUOTE_HOST_DATA_REFUSED}: the node runs other code or has another application, log "
             "level or interface limits than the nodes allowed so far; members can allow "
             f"{str(host_data)[:64]} with add_virtual_host_data.",
         )

@@ -36,6 +36,7 @@ from ledger.receipts.verify import verify
 from ledger.secrets.historical import walk_back
 from ledger.secrets.shares import decrypt_share, unwrap_with_shares
 from tests.conformance.ccf_package import CcfPackage
+from tests.conformance.receipt_scripts import COSE_RECEIPTS, JSON_RECEIPTS
 from tests.e2e.node_kit import DEADLINE_S, Running, Wire, json_request, request, service, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -64,58 +65,6 @@ for chunk in ccf.ledger.Ledger([json.load(sys.stdin)], committed_only=False, **o
         count += 1
 last = [validator.last_verified_view, validator.last_verified_seqno]
 json.dump([count, validator.signature_count, *last], sys.stdout)
-"""
-
-# Given pairs of a receipt and the service's certificate: "" for each that verifies.
-JSON_SCRIPT = """
-import json, sys
-from hashlib import sha256
-from cryptography.x509 import load_pem_x509_certificate as load
-import ccf.receipt
-
-def check(receipt, service):
-    leaf = receipt.get("leaf")
-    if leaf is None:
-        parts = receipt["leaf_components"]
-        leaf = sha256(
-            bytes.fromhex(parts["write_set_digest"])
-            + sha256(parts["commit_evidence"].encode()).digest()
-            + bytes.fromhex(parts["claims_digest"])
-        ).hexdigest()
-    node = load(receipt["cert"].encode())
-    ccf.receipt.verify(ccf.receipt.root(leaf, receipt["proof"]), receipt["signature"], node)
-    ccf.receipt.check_endorsements(node, service, [])
-    ccf.receipt.check_cert_chain(node, service, [])
-
-receipts, service = json.load(sys.stdin)
-service = load(service.encode())
-results = []
-for receipt in receipts:
-    try:
-        results.append(check(receipt, service) or "")
-    except Exception as error:
-        results.append(type(error).__name__ + ": " + str(error))
-json.dump(results, sys.stdout)
-"""
-
-COSE_SCRIPT = """
-import base64, json, sys
-from cryptography.x509 import load_pem_x509_certificate as load
-try:
-    from ccf.receipt import verify_cose as verify
-except ImportError:
-    from ccf.cose import verify_receipt as verify
-
-receipts, service = json.load(sys.stdin)
-key = load(service.encode()).public_key()
-results = []
-for receipt, claims in receipts:
-    try:
-        verify(base64.b64decode(receipt), key, bytes.fromhex(claims))
-        results.append("")
-    except Exception as error:
-        results.append(type(error).__name__ + ": " + str(error))
-json.dump(results, sys.stdout)
 """
 
 
@@ -334,8 +283,8 @@ def test_read_ledger_tool_accepts_it(served: Served, ccf: CcfPackage) -> None:
 
 
 def test_json_receipts_verify(served: Served, ccf: CcfPackage) -> None:
-    receipts = list(served.receipts.values())
-    results = ccf.run(JSON_SCRIPT, [receipts, served.service_certificate])
+    given = [(receipt, served.service_certificate) for receipt in served.receipts.values()]
+    results = ccf.run(JSON_RECEIPTS, given)
     refused = {
         str(tx_id): result for tx_id, result in zip(served.receipts, results, strict=True) if result
     }
@@ -345,14 +294,17 @@ def test_json_receipts_verify(served: Served, ccf: CcfPackage) -> None:
 
 def test_cose_receipts_verify(served: Served, ccf: CcfPackage) -> None:
     receipts = [
-        (text, served.receipts[tx_id]["leaf_components"]["claims_digest"])
+        (
+            text,
+            served.service_certificate,
+            served.receipts[tx_id]["leaf_components"]["claims_digest"],
+        )
         for tx_id, text in served.cose.items()
     ]
-    results = ccf.run(COSE_SCRIPT, [receipts, served.service_certificate])
+    results = ccf.run(COSE_RECEIPTS, receipts)
     assert set(results) == {""}
     assert len(results) > 100
-    wrong = [(receipts[0][0], "11" * 32)]
-    assert all(ccf.run(COSE_SCRIPT, [wrong, served.service_certificate]))
+    assert all(ccf.run(COSE_RECEIPTS, [(*receipts[0][:2], "11" * 32)]))
 
 
 def test_receipts_are_of_what_was_asked_for(served: Served) -> None:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ledger.base.errors import MisuseError, VerificationError
 from ledger.crypto import aead
-from ledger.crypto.hashing import hmac_sha256, hmac_states, sha256, sha256_hex
+from ledger.crypto.hashing import hmac_sha256, hmac_states, sha256
 from ledger.crypto.kdf import commit_secret, hkdf
 
 KEY = bytes(range(32))
@@ -17,7 +17,7 @@ KEY = bytes(range(32))
 
 def test_sha256() -> None:
     want = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert sha256(b"abc").hex() == sha256_hex(memoryview(b"abc")) == want
+    assert sha256(b"abc").hex() == sha256(memoryview(b"abc")).hex() == want
 
 
 @pytest.mark.parametrize("size", [0, 1, 32, 63, 64, 65, 200])
