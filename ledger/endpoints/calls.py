@@ -5,8 +5,8 @@ Between the first read and the answer nothing else runs, unless the handler is a
 waits for something: then its transaction stays open while other calls run, and the conflict check
 tells whether what it read still holds. A change of view under such a call is a conflict too.
 
-Exceptions of handlers and policies end here, as 400 or 500. An error in ordering a transaction is
-a broken invariant of the node and is let through, to stop it.
+Exceptions of handlers and policies end here, as 400 or 500, even those that are to end a program.
+An error in ordering a transaction is a broken invariant of the node and is let through, to stop it.
 """
 
 from collections.abc import Callable, Generator
@@ -115,7 +115,7 @@ class Calls:
                 outcome = endpoint.handler(context)
                 if not isinstance(outcome, _OUTCOMES):
                     raise TypeError(f"got {type(outcome).__name__}, want a Response")
-            except Exception as problem:  # noqa: BLE001 - an application raises what it likes
+            except BaseException as problem:  # noqa: BLE001 - an application may even exit
                 outcome = self.failed(endpoint, problem)
             done: Response | Conflict | None
             if isinstance(outcome, Response):
@@ -174,7 +174,7 @@ class Calls:
                 )
         return response
 
-    def failed(self, endpoint: Endpoint, problem: Exception) -> Response:
+    def failed(self, endpoint: Endpoint, problem: BaseException) -> Response:
         """Return the answer for an exception; tell the operator when it is nobody's answer."""
         if isinstance(problem, HttpError):
             return problem.response()
@@ -226,7 +226,7 @@ class _SuspendedCall:
         except StopIteration as end:
             response = end.value
             assert isinstance(response, Response), "a handler that waited ends in a Response"
-        except Exception as problem:  # noqa: BLE001 - an application raises what it likes
+        except BaseException as problem:  # noqa: BLE001 - an application may even exit
             response = self._calls.failed(context.endpoint, problem)
         else:
             return None

@@ -438,9 +438,13 @@ def test_session_is_pinned_by_reads_and_failures_alike() -> None:
         (MemoryError(), 500, "InternalError", True),
         (AssertionError("secret"), 500, "InternalError", True),
         (StopIteration(), 500, "InternalError", True),
+        (SystemExit("secret"), 500, "InternalError", True),
+        (KeyboardInterrupt(), 500, "InternalError", True),
+        (GeneratorExit(), 500, "InternalError", True),
+        (BaseException("secret"), 500, "InternalError", True),
     ],
 )
-def test_exceptions(problem: Exception, status: int, code: str, told: bool) -> None:
+def test_exceptions(problem: BaseException, status: int, code: str, told: bool) -> None:
     kit = Kit()
 
     def handler(context: CallContext) -> Response:

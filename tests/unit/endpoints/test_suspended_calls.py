@@ -153,9 +153,16 @@ def test_head_that_waits_carries_no_body() -> None:
 @pytest.mark.parametrize("waits", [0, 1])
 @pytest.mark.parametrize(
     ("problem", "code"),
-    [(HttpError(409, "Own", "m"), "Own"), (KeyError("secret"), "InternalError")],
+    [
+        (HttpError(409, "Own", "m"), "Own"),
+        (KeyError("secret"), "InternalError"),
+        (SystemExit(1), "InternalError"),
+        (GeneratorExit(), "InternalError"),
+    ],
 )
-def test_exceptions_before_and_after_the_wait(waits: int, problem: Exception, code: str) -> None:
+def test_exceptions_before_and_after_the_wait(
+    waits: int, problem: BaseException, code: str
+) -> None:
     kit, holds = Kit(), list[Hold]()
 
     def handler(context: CallContext) -> Waiting:
