@@ -24,10 +24,12 @@ from governance.signed import record_history, signed_request
 from ledger.endpoints.context import CallContext
 from ledger.endpoints.errors import Code, HttpError
 from ledger.endpoints.response import Response
-from ledger.tables.members import PROPOSALS
+from ledger.tables.members import PROPOSALS, PROPOSALS_INFO, ProposalState
 
 BALLOT_SIZE_MAX = 64 * 1024
 """Longest ballot, in bytes: every member's ballots are kept in the proposal's one row."""
+OPEN_BYTES_MAX = 4 * BALLOT_SIZE_MAX
+"""Most bytes of one member's ballots on open proposals: every decision reads all of them."""
 
 
 class _BallotBody(msgspec.Struct):
@@ -59,6 +61,7 @@ def submit(parts: GovernanceParts, ctx: CallContext) -> Steps:
             Code.VOTE_ALREADY_EXISTS,
             f"Member {member_id} has submitted another ballot for proposal {proposal_id}.",
         )
+    _require_room(ctx, member_id, ballot)
     payload = ctx.tx.table(PROPOSALS).get(proposal_id)
     assert payload is not None, "an Open proposal is in the table of proposals"
     info = msgspec.structs.replace(info, ballots={**info.ballots, member_id: ballot})
@@ -83,9 +86,25 @@ def get_ballot(parts: GovernanceParts, ctx: CallContext) -> Response:
     return answer_text(ballot)
 
 
+def _require_room(ctx: CallContext, member_id: str, ballot: str) -> None:
+    """Refuse another ballot of a member whose ballots are too long together."""
+    open_size = sum(
+        _size(info.ballots.get(member_id, ""))
+        for _, info in ctx.tx.table(PROPOSALS_INFO).items()
+        if info.state is ProposalState.OPEN
+    )
+    if open_size + _size(ballot) > OPEN_BYTES_MAX:
+        raise HttpError(
+            400,
+            Code.INVALID_INPUT,
+            f"Member {member_id} has ballots of {open_size} bytes on open proposals, may have "
+            f"{OPEN_BYTES_MAX}: send shorter ones.",
+        )
+
+
 def _ballot_of(payload: bytes) -> str:
     ballot = _decode_ballot(payload).ballot
-    size = len(ballot.encode("utf-8", "surrogatepass"))
+    size = _size(ballot)
     if size > BALLOT_SIZE_MAX:
         raise HttpError(
             400,
@@ -93,3 +112,7 @@ def _ballot_of(payload: bytes) -> str:
             f"Invalid body: got a ballot of {size} bytes, want at most {BALLOT_SIZE_MAX}.",
         )
     return ballot
+
+
+def _size(ballot: str) -> int:
+    return len(ballot.encode("utf-8", "surrogatepass"))

@@ -3,7 +3,8 @@
 All of it happens in the transaction of the message that caused it. ``apply`` writes behind a
 savepoint: when it fails its writes are dropped, and the proposal is Failed with the reason. A
 ballot that fails is no vote, and its reason is kept; one that ran out of memory or time is not run
-again for this proposal, so a slow ballot costs its time once and not with every vote. When scripts
+again for this proposal, so a slow ballot costs its time once and not with every vote. The same
+becomes of a ballot that reads what users change faster than it runs. When scripts
 cannot be run at all nothing was decided: the request fails and may be sent again.
 """
 
@@ -33,6 +34,11 @@ from ledger.tables.members import PROPOSALS_INFO, Failure, ProposalInfo, Proposa
 from ledger.tables.service import CONSTITUTION
 
 
+OVERTAKEN_MAX = 3
+"""How often a decision is made again because something that it read has changed, before ballots may
+no longer read tables that change with every signature."""
+
+
 class Decision:
     """Runs the scripts that one message about one proposal calls for.
 
@@ -40,14 +46,12 @@ class Decision:
         proposal: The parsed proposal.
     """
 
-    __slots__ = ("_created_at", "_ctx", "_limits", "_owner", "_parts", "proposal")
+    __slots__ = ("_created_at", "_ctx", "_limits", "_parts", "proposal")
 
     def __init__(self, parts: GovernanceParts, ctx: CallContext, proposal: object) -> None:
-        request = signed_request(ctx)
         self._parts = parts
         self._ctx = ctx
-        self._owner = request.member
-        self._created_at = request.created_at
+        self._created_at = signed_request(ctx).created_at
         self._limits = limits_in_force(ctx.tx)
         self.proposal = proposal
 
@@ -118,9 +122,7 @@ class Decision:
         self, member_id: str, source: str, proposer_id: str
     ) -> Generator[Suspension, Any, ScriptOutcome]:
         arguments = (self.proposal, proposer_id)
-        call = ScriptCall(
-            "ballot", source, "vote", arguments, self._limits, self._owner, voter=member_id
-        )
+        call = ScriptCall("ballot", source, "vote", arguments, self._limits, voter=member_id)
         return (yield from self._run(call, Phase.BALLOT))
 
     def _constitution(
@@ -129,14 +131,19 @@ class Decision:
         source = self._ctx.tx.singleton(CONSTITUTION).get()
         if source is None:
             raise HttpError(500, Code.INTERNAL_ERROR, "The service has no constitution.")
-        call = ScriptCall("constitution", source, function, arguments, self._limits, self._owner)
+        call = ScriptCall("constitution", source, function, arguments, self._limits)
         return (yield from self._run(call, phase))
 
     def _run(self, call: ScriptCall, phase: Phase) -> Generator[Suspension, Any, ScriptOutcome]:
         operations = self._parts.operations if phase is Phase.APPLY else None
-        host = ScriptHost(self._ctx.tx, phase, self._created_at, operations)
+        overtaken = phase is Phase.BALLOT and self._ctx.attempt > OVERTAKEN_MAX
+        host = ScriptHost(
+            self._ctx.tx, phase, self._created_at, operations, refuse_volatile=overtaken
+        )
         outcome = yield RunScript(self._parts.runner, call, host)
         assert isinstance(outcome, ScriptOutcome), "a runner reports how the script ended"
+        if host.refused_table is not None:
+            outcome = _overtaken(host.refused_table)
         failure = outcome.failure
         if failure is not None and failure.kind is FailureKind.UNAVAILABLE:
             raise HttpError(
@@ -147,6 +154,12 @@ class Decision:
     def _write(self, proposal_id: str, info: ProposalInfo) -> ProposalInfo:
         self._ctx.tx.table(PROPOSALS_INFO).put(proposal_id, info)
         return info
+
+
+def _overtaken(table: str) -> ScriptOutcome:
+    """Return the end of a ballot that the node did not let read on."""
+    reason = f"{RESOURCE_PREFIX}table {table} changed {OVERTAKEN_MAX} times while the ballot ran"
+    return ScriptOutcome(failure=ScriptFailure(FailureKind.RESOURCE, reason))
 
 
 def recorded_failure(failure: ScriptFailure) -> Failure:

@@ -15,6 +15,7 @@ from ledger.endpoints.endpoint import Endpoint, Forwarding, Mode, Redirection
 from ledger.endpoints.errors import Code, HttpError
 from ledger.endpoints.registry import Registry
 from ledger.endpoints.response import Response
+from ledger.endpoints.turns import Turns
 
 API_VERSIONS = ("2023-06-01-preview", "2024-07-01")
 """Versions of this interface that are answered, oldest first."""
@@ -110,7 +111,8 @@ def build(parts: GovernanceParts) -> Registry:
     for path, handler, summary in _COMMANDS:
         registry.add(_read(path, partial(handler, parts), summary, Mode.COMMAND))
     for path, handler, kind, active, summary in _WRITES:
-        registry.add(_write(path, partial(handler, parts), kind, active=active, summary=summary))
+        policy = MemberSignature(kind, active=active)
+        registry.add(_write(path, partial(handler, parts), policy, parts.turns, summary))
     return registry
 
 
@@ -132,9 +134,8 @@ def _read(
 def _write(
     path: str,
     handler: Callable[[CallContext], Response | Steps],
-    kind: MessageType,
-    *,
-    active: bool,
+    policy: MemberSignature,
+    turns: Turns,
     summary: str,
 ) -> Endpoint:
     operation = _operation(summary)
@@ -144,8 +145,9 @@ def _write(
         method="POST",
         path=path,
         handler=_with_version(handler),
-        auth=(MemberSignature(kind, active=active),),
+        auth=(policy,),
         openapi=operation,
+        turns=turns,
     )
 
 

@@ -1,7 +1,7 @@
 """What the ``/gov`` handlers are built from, and small things they all do."""
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -16,6 +16,7 @@ from ledger.endpoints.endpoint import Suspension
 from ledger.endpoints.errors import Code, HttpError
 from ledger.endpoints.log import TransactionLog
 from ledger.endpoints.response import JSON, TEXT, Response
+from ledger.endpoints.turns import Turns
 
 T = TypeVar("T")
 
@@ -51,12 +52,15 @@ class GovernanceParts:
         ledger: Asked for roots.
         runner: Runs scripts.
         operations: What only the node can do.
+        turns: Members' messages are handled one at a time, members in turns: a decision reads what
+            the others write.
     """
 
     log: TransactionLog
     ledger: LedgerView
     runner: ScriptRunner
     operations: NodeOperations
+    turns: Turns = field(default_factory=Turns)
 
 
 def payload_reader(kind: type[T]) -> Callable[[bytes], T]:

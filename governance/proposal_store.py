@@ -1,7 +1,7 @@
 """Where proposals are: open and just closed ones in CCF's tables, older ones in the archive.
 
 CCF forgets closed proposals as soon as another one closes, and its tools expect that of its
-tables. Ours move into tables of our own at that moment, so nothing is forgotten.
+tables. Ours move into the archive at that moment.
 
 States, and what leads from one to the next::
 
@@ -15,6 +15,9 @@ States, and what leads from one to the next::
 
 from collections.abc import Iterator
 
+import msgspec
+
+from governance.proposal_archive import archive
 from governance.tables import ARCHIVED_PROPOSALS, ARCHIVED_PROPOSALS_INFO
 from ledger.kv.tx import Tx
 from ledger.tables.members import (
@@ -61,9 +64,14 @@ def archive_closed(tx: Tx, but: str) -> None:
     for proposal_id, info in list(infos.items()):
         if proposal_id == but or info.state is ProposalState.OPEN:
             continue
-        tx.table(ARCHIVED_PROPOSALS_INFO).put(proposal_id, info)
-        data = proposals.get(proposal_id)
-        if data is not None:
-            tx.table(ARCHIVED_PROPOSALS).put(proposal_id, data)
+        archive(tx, proposal_id, info, proposals.get(proposal_id) or b"")
         infos.remove(proposal_id)
         proposals.remove(proposal_id)
+
+
+def drop_open(tx: Tx, but: str) -> None:
+    """Drop every open proposal except one: the rules that they were made under have changed."""
+    infos = tx.table(PROPOSALS_INFO)
+    for proposal_id, info in list(infos.items()):
+        if proposal_id != but and info.state is ProposalState.OPEN:
+            infos.put(proposal_id, msgspec.structs.replace(info, state=ProposalState.DROPPED))

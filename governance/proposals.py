@@ -28,6 +28,8 @@ from ledger.tables.members import (
 
 OPEN_PROPOSALS_MAX = 256
 """Most open proposals of one member: whoever decides anything goes through all of them."""
+OPEN_BYTES_MAX = 8 * 1024 * 1024
+"""Most bytes of one member's open proposals: every node holds them in memory."""
 
 
 def create(parts: GovernanceParts, ctx: CallContext) -> Steps:
@@ -38,7 +40,7 @@ def create(parts: GovernanceParts, ctx: CallContext) -> Steps:
         yield wait
     root = parts.ledger.root_at(ctx.tx.read_version)
     proposal_id = request.proposal_id_under(root)
-    _require_room(ctx, request.member)
+    _require_room(ctx, request.member, len(request.payload))
     decision = Decision(parts, ctx, parse_proposal(request.payload))
     outcome = yield from decision.validate()
     if outcome.failure is not None:
@@ -199,18 +201,22 @@ def require_open(proposal_id: str, info: ProposalInfo) -> None:
         )
 
 
-def _require_room(ctx: CallContext, member_id: str) -> None:
-    """Refuse another proposal of a member that has too many open ones."""
-    mine = sum(
-        info.state is ProposalState.OPEN and info.proposer_id == member_id
-        for _, info in ctx.tx.table(PROPOSALS_INFO).items()
+def _require_room(ctx: CallContext, member_id: str, size: int) -> None:
+    """Refuse another proposal of a member that has too many open ones, or too large ones."""
+    proposals = ctx.tx.table(PROPOSALS)
+    mine = [
+        len(proposals.get(proposal_id) or b"")
+        for proposal_id, info in ctx.tx.table(PROPOSALS_INFO).items()
+        if info.state is ProposalState.OPEN and info.proposer_id == member_id
+    ]
+    if len(mine) < OPEN_PROPOSALS_MAX and (not mine or sum(mine) + size <= OPEN_BYTES_MAX):
+        return
+    raise HttpError(
+        400,
+        "TooManyOpenProposals",
+        f"Member {member_id} has {len(mine)} open proposals of {sum(mine)} bytes, may have "
+        f"{OPEN_PROPOSALS_MAX} of {OPEN_BYTES_MAX}: withdraw some of them first.",
     )
-    if mine >= OPEN_PROPOSALS_MAX:
-        raise HttpError(
-            400,
-            "TooManyOpenProposals",
-            f"Member {member_id} has {mine} open proposals: withdraw some of them first.",
-        )
 
 
 def _invalid(failure: ScriptFailure) -> Response:

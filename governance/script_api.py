@@ -102,6 +102,11 @@ script = struct(
     api_version = 1,
 )
 
+# Rules have changed, so what is being voted on under the old ones is dropped.
+def _proposals_drop_open(but):
+    return _host("proposals.drop_open", [but])
+proposals = struct(drop_open = _proposals_drop_open)
+
 # Token issuers.
 def _jwt_set_keys(issuer, jwks):
     return _host("jwt.set_keys", [issuer, jwks])

@@ -12,6 +12,7 @@ from governance import checks, issuers
 from governance.limits import limits_problem
 from governance.node_actions import NodeActions
 from governance.operations import NodeOperations, OperationRefused
+from governance.proposal_store import drop_open
 from governance.script_access import Phase
 from governance.script_tables import ScriptTables
 from governance.scripting import HostError
@@ -27,10 +28,16 @@ Function = Callable[[list[Any]], Any]
 class ScriptHost:
     """Host functions for one script over one transaction; call it with name and arguments."""
 
-    __slots__ = ("_created_at", "_functions", "_phase", "_tx")
+    __slots__ = ("_created_at", "_functions", "_phase", "_tables", "_tx")
 
     def __init__(
-        self, tx: Tx, phase: Phase, created_at: int, operations: NodeOperations | None = None
+        self,
+        tx: Tx,
+        phase: Phase,
+        created_at: int,
+        operations: NodeOperations | None = None,
+        *,
+        refuse_volatile: bool = False,
     ) -> None:
         """Bind to a transaction.
 
@@ -39,14 +46,21 @@ class ScriptHost:
             phase: What the script is run for; decides what it may touch.
             created_at: Seconds since 1970 that the script's clock shows.
             operations: The node; None where there is none to ask.
+            refuse_volatile: Refuse to read tables that change with every signature.
         """
         self._tx = tx
         self._phase = phase
         self._created_at = created_at
         self._functions: dict[str, Function] = dict(_PURE)
         self._functions["clock.created_at"] = lambda _: created_at
-        self._add_tables(ScriptTables(tx, phase))
+        self._tables = ScriptTables(tx, phase, refuse_volatile=refuse_volatile)
+        self._add_tables(self._tables)
         self._add_apply(operations)
+
+    @property
+    def refused_table(self) -> str | None:
+        """The volatile table that the script wanted to read and might not, if there was one."""
+        return self._tables.refused_table
 
     def __call__(self, name: str, arguments: list[Any]) -> Any:  # noqa: ANN401 - JSON of any shape
         """Answer one call.
@@ -84,6 +98,7 @@ class ScriptHost:
                 self._functions[name] = _refuse_outside_apply(name, self._phase)
             return
         tx = self._tx
+        self._functions["proposals.drop_open"] = lambda a: drop_open(tx, _text(a[0]))
         self._functions["jwt.set_keys"] = lambda a: issuers.set_keys(tx, _text(a[0]), a[1])
         self._functions["jwt.remove_keys"] = lambda a: issuers.remove_keys(tx, _text(a[0]))
         if operations is None:
@@ -104,6 +119,7 @@ class ScriptHost:
 
 
 _APPLY_ONLY = (
+    "proposals.drop_open",
     "jwt.set_keys",
     "jwt.remove_keys",
     "node.open_service",

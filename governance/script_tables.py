@@ -50,15 +50,20 @@ def _definitions() -> dict[str, Definition]:
 BUILT_IN = _definitions()
 """Definitions of every table that the framework knows, by name."""
 
+VOLATILE = frozenset({internal.SIGNATURES.name, internal.COSE_SIGNATURES.name, internal.TREE.name})
+"""Tables that change with every signature, which users cause: many times a second."""
+
 
 class ScriptTables:
     """The tables of one transaction, for one phase of one script."""
 
-    __slots__ = ("_phase", "_tx")
+    __slots__ = ("_phase", "_refuse_volatile", "_tx", "refused_table")
 
-    def __init__(self, tx: Tx, phase: Phase) -> None:
+    def __init__(self, tx: Tx, phase: Phase, *, refuse_volatile: bool = False) -> None:
         self._tx = tx
         self._phase = phase
+        self._refuse_volatile = refuse_volatile
+        self.refused_table: str | None = None
 
     def get(self, table: str, key: str | None) -> Any:  # noqa: ANN401 - JSON of any shape
         """Return the value of a key, None when it has none; of a set: True, or None."""
@@ -111,6 +116,9 @@ class ScriptTables:
         except MisuseError as error:
             raise HostError(str(error)) from error
         require(self._phase, table, wanted)
+        if self._refuse_volatile and table in VOLATILE:
+            self.refused_table = table
+            raise HostError(f"table {table} changes faster than this script runs")
         return self._tx.map(table)
 
     def _listing(self, table: str) -> Iterator[tuple[bytes, bytes]]:

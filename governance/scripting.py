@@ -86,8 +86,6 @@ class ScriptCall:
         function: Name of the function to call; its answer is the run's value.
         arguments: Positional arguments: None, bool, int, float, str, list, dict of these.
         limits: Bounds of the run.
-        owner: ID of the member whose request caused it; runs of one member queue behind each
-            other, not in front of everybody else's.
         voter: ID of the member whose ballot it is; empty for the constitution.
     """
 
@@ -96,7 +94,6 @@ class ScriptCall:
     function: str
     arguments: tuple[Any, ...]
     limits: ScriptLimits = DEFAULT_LIMITS
-    owner: str = ""
     voter: str = ""
 
 

@@ -5,11 +5,15 @@ Between the first read and the answer nothing else runs, unless the handler is a
 waits for something: then its transaction stays open while other calls run, and the conflict check
 tells whether what it read still holds. A change of view under such a call is a conflict too.
 
+Calls of endpoints with ``turns`` run one at a time: each waits behind those that came before, and
+keeps its turn until it is ordered or refused.
+
 Exceptions of handlers and policies end here, as 400 or 500, even those that are to end a program.
 An error in ordering a transaction is a broken invariant of the node and is let through, to stop it.
 """
 
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,6 +29,7 @@ from ledger.endpoints.errors import Code, HttpError, error
 from ledger.endpoints.log import TransactionLog
 from ledger.endpoints.request import Request, Session
 from ledger.endpoints.response import Response
+from ledger.endpoints.turns import WAITING_MAX, Turn
 from ledger.endpoints.waiting import UNASKED, CommitWaiters, parse_preference
 from ledger.kv.tx import Tx
 
@@ -95,6 +100,7 @@ class Calls:
             The answer, or None when it comes later.
         """
         mode = endpoint.mode
+        turns = endpoint.turns
         log = self.log
         while attempt <= COMMIT_ATTEMPTS_MAX:
             tx: Tx | None = None
@@ -102,7 +108,7 @@ class Calls:
                 tx = log.begin()
             elif mode is not Mode.COMMAND:
                 tx = log.begin_read_only()
-            context = CallContext(request, endpoint, params, raw_params, tx, None, log)
+            context = CallContext(request, endpoint, params, raw_params, tx, None, log, attempt)
             outcome: Response | Waiting
             try:
                 if tx is None:
@@ -110,8 +116,14 @@ class Calls:
                 else:
                     identity = authenticate(endpoint.auth, request, tx)
                 if isinstance(identity, Response):
+                    if turns is not None:
+                        turns.leave(request)
                     return identity
                 context.identity = identity
+                if turns is not None:
+                    turn = turns.take(request, identity.id, partial(self._come_back, context))
+                    if turn is not Turn.HELD:
+                        return None if turn is Turn.WAITS else _too_many_wait()
                 outcome = endpoint.handler(context)
                 if not isinstance(outcome, _OUTCOMES):
                     raise TypeError(f"got {type(outcome).__name__}, want a Response")
@@ -120,17 +132,35 @@ class Calls:
             done: Response | Conflict | None
             if isinstance(outcome, Response):
                 done = self.finish(context, tx, outcome, None)
+                if turns is not None and done is not CONFLICT:
+                    turns.leave(request)
             else:
                 done = _SuspendedCall(self, context, tx, outcome, attempt).advance(None)
             if not isinstance(done, Conflict):
                 return done
             attempt += 1
+        if turns is not None:
+            turns.leave(request)
         return error(
             503,
             Code.TRANSACTION_COMMIT_ATTEMPTS_EXCEED_LIMIT,
             f"Transaction conflicted with others {COMMIT_ATTEMPTS_MAX} times. Try again later.",
             headers=[(b"retry-after", RETRY_AFTER)],
         )
+
+    def _come_back(self, context: CallContext) -> None:
+        """Run a call whose turn has come, on the state that those before it have left."""
+        outcome = self.again(context, context.attempt)
+        if outcome is not None:
+            self.complete(context.request, outcome)
+
+    def again(self, context: CallContext, attempt: int) -> Response | None:
+        """Run a call anew; see ``run``."""
+        request, endpoint = context.request, context.endpoint
+        if endpoint.turns is not None and not self.log.is_primary:
+            endpoint.turns.leave(request)
+            return _not_ordered()
+        return self.run(request, endpoint, context.params, context.raw_params, attempt)
 
     def finish(
         self, context: CallContext, tx: Tx | None, response: Response, read_id: TxId | None
@@ -230,7 +260,11 @@ class _SuspendedCall:
             response = self._calls.failed(context.endpoint, problem)
         else:
             return None
-        return self._calls.finish(context, self._tx, response, self._read_id)
+        outcome = self._calls.finish(context, self._tx, response, self._read_id)
+        turns = context.endpoint.turns
+        if turns is not None and outcome is not CONFLICT:
+            turns.leave(context.request)
+        return outcome
 
     def _resume(self, result: Any) -> None:  # noqa: ANN401
         calls, context = self._calls, self._context
@@ -241,13 +275,7 @@ class _SuspendedCall:
         else:
             outcome = self.advance(result)
         if isinstance(outcome, Conflict):
-            outcome = calls.run(
-                context.request,
-                context.endpoint,
-                context.params,
-                context.raw_params,
-                self._attempt + 1,
-            )
+            outcome = calls.again(context, self._attempt + 1)
         if outcome is not None:
             calls.complete(context.request, outcome)
 
@@ -260,6 +288,15 @@ def pin(session: Session, view: int) -> bool:
         session.close_after_response()
         return False
     return True
+
+
+def _too_many_wait() -> Response:
+    return error(
+        503,
+        Code.TOO_MANY_PENDING_TRANSACTIONS,
+        f"{WAITING_MAX} requests of this caller wait for their turn. Try again later.",
+        headers=[(b"retry-after", RETRY_AFTER)],
+    )
 
 
 def _consistency_lost() -> Response:

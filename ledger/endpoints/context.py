@@ -22,11 +22,12 @@ class CallContext:
         claims_digest: 32 bytes bound to the transaction; None binds zeros.
         apply_writes: True or False overrides "writes apply when the status is 2xx".
         log: What orders the transaction; tells what is committed.
+        attempt: Number of this run, from 1: how often it conflicted, and one.
     """
 
     __slots__ = (
-        "_tx", "apply_writes", "claims_digest", "endpoint", "identity", "log", "params",
-        "raw_params", "request",
+        "_tx", "apply_writes", "attempt", "claims_digest", "endpoint", "identity", "log",
+        "params", "raw_params", "request",
     )  # fmt: skip
 
     def __init__(
@@ -38,6 +39,7 @@ class CallContext:
         tx: Tx | None,
         identity: Identity | None,
         log: TransactionLog | None = None,
+        attempt: int = 1,
     ) -> None:
         self.request = request
         self.endpoint = endpoint
@@ -46,6 +48,7 @@ class CallContext:
         self._tx = tx
         self.identity = identity
         self.log = log
+        self.attempt = attempt
         self.claims_digest: bytes | None = None
         self.apply_writes: bool | None = None
 

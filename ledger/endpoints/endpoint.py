@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ledger.endpoints.auth import AuthPolicy
     from ledger.endpoints.context import CallContext
     from ledger.endpoints.response import Response
+    from ledger.endpoints.turns import Turns
 
 
 class Mode(enum.Enum):
@@ -67,6 +68,7 @@ class Endpoint:
         respond_after_commit: Answer only once the transaction is committed or invalid.
         openapi: OpenAPI operation object without ``security`` and path parameters.
         hidden: Leave it out of the OpenAPI document.
+        turns: Calls of all endpoints that share it run one at a time; None for at once.
     """
 
     method: str
@@ -79,3 +81,4 @@ class Endpoint:
     respond_after_commit: bool = False
     openapi: dict[str, Any] = field(default_factory=dict)
     hidden: bool = False
+    turns: "Turns | None" = None

@@ -22,6 +22,7 @@ from ledger.enclave.runtime import Runtime
 from ledger.enclave.session_limits import SessionLimits
 from ledger.enclave.tls import TlsContext, choose_backend
 from ledger.endpoints.pipeline import Pipeline
+from ledger.endpoints.turns import Turns
 from ledger.launch.admission import NodeAdmission
 from ledger.launch.apps import load_app
 from ledger.launch.certificates import Certificates
@@ -39,7 +40,7 @@ from ledger.launch.placement import NodePlacement
 from ledger.launch.replica import broadcast_opener, jitter_from, new_replica
 from ledger.launch.retirement import mark_retired_committed
 from ledger.launch.script_runner import ProcessScriptRunner, start_keeper
-from ledger.launch.shell import LinkShell, NodeLog, WakingRunner
+from ledger.launch.shell import LinkShell, NodeLog, WakingRunner, defer_with
 from ledger.launch.stopping import Stopping
 from ledger.replica.sealers import Sealers
 
@@ -126,7 +127,9 @@ class Node:
     def _build_pipeline(self, entropy: Entropy) -> Pipeline:
         replica, clock = self.replica, self._clock
         operations = Operations(replica, self.keys, clock, entropy)
-        runner = WakingRunner(self._runner, self._link.want_turn)
+        link = self._link
+        runner = WakingRunner(self._runner, link.want_turn)
+        turns = Turns(defer_with(link.loop, link.want_turn))
         return build_pipeline(
             FrontendParts(
                 app=load_app(self._settings.app),
@@ -134,7 +137,9 @@ class Node:
                 reader=self.runtime,
                 facts=self._facts,
                 openings=self.openings,
-                governance=GovernanceParts(replica, ReplicaView(replica), runner, operations),
+                governance=GovernanceParts(
+                    replica, ReplicaView(replica), runner, operations, turns
+                ),
                 admission=NodeAdmission(replica, self.keys, self._settings, clock, self._log),
                 interfaces=self._settings.interfaces,
                 placement=self._placement,

@@ -1,8 +1,7 @@
 """Runs scripts in another process without ever blocking the event loop.
 
-One script runs at a time. Members queue behind each other in turns, so one member's many slow
-scripts do not stand in front of another's. While a script runs, its calls are answered from the
-event loop against the transaction of the request that waits for it; other requests go on.
+One script runs at a time, in the order they come. While a script runs, its calls are answered from
+the event loop against the transaction of the request that waits for it; other requests go on.
 
 A script process that dies, or takes longer than the script may, makes that script a failed one,
 and the next script gets a new process. When the keeper itself is gone, scripts are unavailable
@@ -14,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -104,28 +103,6 @@ class _Job:
     resume: Callable[[ScriptOutcome], None]
 
 
-class _Turns:
-    """Waiting jobs, one owner after the other."""
-
-    def __init__(self) -> None:
-        self._owners: OrderedDict[str, deque[_Job]] = OrderedDict()
-        self.count = 0
-
-    def put(self, job: _Job) -> None:
-        self._owners.setdefault(job.call.owner, deque()).append(job)
-        self.count += 1
-
-    def take(self) -> _Job | None:
-        if not self._owners:
-            return None
-        owner, jobs = self._owners.popitem(last=False)
-        job = jobs.popleft()
-        if jobs:
-            self._owners[owner] = jobs
-        self.count -= 1
-        return job
-
-
 class _Connection(asyncio.Protocol):
     """The script socket; dropped with its process."""
 
@@ -183,7 +160,7 @@ class ProcessScriptRunner:
         self._keeper = keeper
         self._loop = loop
         self._on_lost = on_lost
-        self._turns = _Turns()
+        self._jobs: deque[_Job] = deque()
         self._job: _Job | None = None
         self._connection: _Connection | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -198,13 +175,13 @@ class ProcessScriptRunner:
     ) -> None:
         """Queue a script; see ``ScriptRunner``."""
         problem = self._lost
-        if problem is None and self._turns.count >= QUEUE_MAX:
+        if problem is None and len(self._jobs) >= QUEUE_MAX:
             problem = f"{QUEUE_MAX} scripts are waiting"
         if problem is not None:
             failure = ScriptFailure(FailureKind.UNAVAILABLE, problem)
             self._loop.call_soon(resume, ScriptOutcome(failure=failure))
             return
-        self._turns.put(_Job(call, host, resume))
+        self._jobs.append(_Job(call, host, resume))
         self._loop.call_soon(self._next)
 
     def close(self) -> None:
@@ -247,12 +224,9 @@ class ProcessScriptRunner:
 
     def _next(self) -> None:
         """Run the next script if one waits and a process is idle."""
-        if self._job is not None or self._connection is None:
+        if self._job is not None or self._connection is None or not self._jobs:
             return
-        job = self._turns.take()
-        if job is None:
-            return
-        self._job = job
+        self._job = job = self._jobs.popleft()
         limits = job.call.limits
         self._deadline = self._loop.call_later(limits.wall_ms_max / 1000, self._overdue)
         call = job.call
@@ -326,8 +300,8 @@ class ProcessScriptRunner:
             self._connection = None
         failure = ScriptFailure(FailureKind.UNAVAILABLE, reason)
         self._finish(ScriptOutcome(failure=failure))
-        while (job := self._turns.take()) is not None:
-            self._loop.call_soon(job.resume, ScriptOutcome(failure=failure))
+        while self._jobs:
+            self._loop.call_soon(self._jobs.popleft().resume, ScriptOutcome(failure=failure))
         if tell:
             self._on_lost(reason)
 

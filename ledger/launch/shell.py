@@ -1,11 +1,13 @@
 """Adapters between the event loop's ``Link`` and what pure parts ask of their shell."""
 
+import asyncio
 from collections.abc import Callable
 
 from governance.scripting import HostCall, ScriptCall, ScriptOutcome, ScriptRunner
 from ledger.boundary.frames import encode
 from ledger.boundary.to_host import Log, LogLevel, ToHost
 from ledger.enclave.link import Link
+from ledger.endpoints.turns import Defer
 from ledger.replica.identity import RootSignatures
 
 LOG_LEVELS: tuple[LogLevel, ...] = ("trace", "debug", "info", "fail", "fatal")
@@ -70,3 +72,13 @@ class WakingRunner:
             resume(outcome)
 
         self._runner.start(call, host, awake)
+
+
+def defer_with(loop: asyncio.AbstractEventLoop, want_turn: Callable[[], None]) -> Defer:
+    """Return how a call is begun that has waited: soon, as something that happens in a turn."""
+
+    def begin(resume: Callable[[], None]) -> None:
+        want_turn()
+        resume()
+
+    return lambda resume: loop.call_soon(begin, resume)

@@ -11,6 +11,7 @@ from ledger.endpoints.interfaces import Interface
 from ledger.endpoints.pipeline import Frontend, Pipeline
 from ledger.endpoints.registry import Registry
 from ledger.endpoints.response import JSON, Response
+from ledger.endpoints.turns import Turns
 from ledger.testing.app_client import Caller
 from ledger.testing.app_client_log import LocalLog
 
@@ -92,6 +93,7 @@ class Kit:
         mode: Mode = Mode.READWRITE,
         auth: tuple[AuthPolicy, ...] = (no_auth,),
         respond_after_commit: bool = False,
+        turns: Turns | None = None,
     ) -> None:
         self.registries[prefix].add(
             Endpoint(
@@ -101,6 +103,7 @@ class Kit:
                 mode=mode,
                 auth=auth,
                 respond_after_commit=respond_after_commit,
+                turns=turns,
             )
         )
 

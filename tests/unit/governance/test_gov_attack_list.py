@@ -5,7 +5,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 NAMED = re.compile(r"`(test_\w+\.py)::(?:(\w+)::)?(\w+)`")
-FOLDERS = (ROOT / "tests" / "unit" / "governance", ROOT / "tests" / "property")
+TESTS = ROOT / "tests"
+FOLDERS = tuple(TESTS / each for each in ("unit/governance", "unit/endpoints", "property", "e2e"))
 
 
 def test_the_tests_that_the_list_names_are_there() -> None:

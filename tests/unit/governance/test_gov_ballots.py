@@ -2,9 +2,11 @@
 
 import pytest
 
+from governance import ballots
 from governance.scripting import RESOURCE_PREFIX, FailureKind, ScriptFailure, ScriptOutcome
 from ledger.crypto.cose_governance import MessageType
 from ledger.tables.members import COSE_HISTORY, USER_CERTS
+from ledger.testing.app_client import Call
 from tests.unit.governance.gov_kit import NO, YES, Consortium, action, person
 
 SET_USER = action("set_user", cert=person("user0").pem)
@@ -143,7 +145,7 @@ def test_votes_of_members_that_left_do_not_count() -> None:
 
 
 def test_a_ballot_sees_what_is_open_while_others_vote() -> None:
-    """Two ballots that arrive together: one of them runs again on the state of the other."""
+    """Two ballots that arrive together: one of them waits, and runs on the state of the other."""
     service = Consortium()
     proposal_id = open_proposal(service)
     calls = []
@@ -158,6 +160,73 @@ def test_a_ballot_sees_what_is_open_while_others_vote() -> None:
     assert sorted(states) == ["Accepted", "Open"]
     described = service.get(f"/members/proposals/{proposal_id}").json()
     assert (described["proposalState"], described["ballotCount"]) == ("Accepted", 2)
+
+
+def start_vote(service: Consortium, name: str, proposal_id: str, ballot: str = YES) -> Call:
+    """Send a ballot and leave its scripts waiting."""
+    message = service.message(name, MessageType.BALLOT, {"ballot": ballot}, proposal_id=proposal_id)
+    path = f"/members/proposals/{proposal_id}/ballots/{person(name).id}:submit"
+    return service.start(path, message)
+
+
+def test_quick_messages_wait_while_others_decide() -> None:
+    """A member that writes without end cannot make what others decide conflict without end."""
+    service = Consortium()
+    proposal_id = open_proposal(service)
+    others = [service.propose("carol", SET_USER).json()["proposalId"] for _ in range(5)]
+    voted = start_vote(service, "alice", proposal_id)
+    withdrawn = []
+    for each in others:
+        message = service.message("carol", MessageType.WITHDRAWAL, proposal_id=each)
+        withdrawn.append(service.start(f"/members/proposals/{each}:withdraw", message))
+        assert not withdrawn[-1].done()
+    service.queue.outcomes.clear()
+    service.queue.pump()
+    assert voted.result().json()["ballotCount"] == 1
+    assert len(service.queue.outcomes) == 2, "the ballot and resolve ran once"
+    assert [call.result().json()["proposalState"] for call in withdrawn] == ["Withdrawn"] * 5
+
+
+READS_ROOT = """def vote(proposal, proposer_id):
+    return kv.get("public:ccf.internal.signatures")["root"] != ""
+"""
+
+
+def test_a_ballot_may_read_the_last_signature() -> None:
+    service = Consortium(("alice",))
+    answer = service.vote("alice", open_proposal(service), READS_ROOT)
+    assert answer.json()["proposalState"] == "Accepted"
+
+
+def test_a_ballot_that_is_slower_than_what_it_reads_changes_is_no_vote() -> None:
+    """Else nothing could be decided as long as users write."""
+    service = Consortium()
+    proposal_id = open_proposal(service)
+    call = start_vote(service, "carol", proposal_id, READS_ROOT)
+    while not call.done():
+        service.queue.step()
+        service.sign()
+    described = call.result().json()
+    assert described["proposalState"] == "Open"
+    reason = described["voteFailures"][person("carol").id]["reason"]
+    table = "public:ccf.internal.signatures"
+    assert reason == f"{RESOURCE_PREFIX}table {table} changed 3 times while the ballot ran"
+    service.vote("alice", proposal_id)
+    assert service.vote("bob", proposal_id).json()["proposalState"] == "Accepted"
+
+
+def test_a_member_has_ballots_of_bounded_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ballots, "OPEN_BYTES_MAX", 200)
+    service = Consortium()
+    first, second = open_proposal(service), open_proposal(service)
+    long = YES + " # " + "ü" * 60
+    assert service.vote("carol", first, long).status == 200
+    refused = service.vote("carol", second, long)
+    assert (refused.status, refused.error_code) == (400, "InvalidInput")
+    assert "ballots of 167 bytes on open proposals" in refused.json()["error"]["message"]
+    assert service.vote("bob", second, long).status == 200
+    service.withdraw("alice", first)
+    assert service.vote("carol", second, long).status == 200
 
 
 def ended(kind: FailureKind, reason: str) -> ScriptOutcome:

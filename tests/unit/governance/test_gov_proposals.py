@@ -5,10 +5,13 @@ import json
 
 import pytest
 
-from governance import proposals
+from governance import proposal_archive, proposals
+from governance.defaults import Variant, constitution
+from governance.tables import ARCHIVE_ORDER
 from ledger.codec.canonical import b64encode
 from ledger.crypto.cose import parse_sign1
 from ledger.crypto.cose_governance import MessageType
+from ledger.kv.tx import Tx
 from ledger.tables.members import (
     COSE_HISTORY,
     COSE_RECENT_PROPOSALS,
@@ -20,6 +23,7 @@ from ledger.tables.service import SERVICE_INFO
 from tests.unit.governance.gov_kit import (
     NO,
     NOW,
+    VERSION,
     YES,
     Consortium,
     action,
@@ -319,7 +323,7 @@ def test_opening_needs_the_service_own_identity() -> None:
     assert service.pass_actions(action_open(service.service_pem)).status == 200
 
 
-def test_two_proposals_at_once_conflict_and_both_are_taken() -> None:
+def test_two_proposals_at_once_are_both_taken() -> None:
     service = Consortium()
     messages = [
         service.message(name, MessageType.PROPOSAL, {"actions": [SET_USER]})
@@ -357,3 +361,65 @@ def test_a_member_has_a_bounded_number_of_open_proposals(monkeypatch: pytest.Mon
     assert service.propose("bob", SET_USER).status == 200
     service.withdraw("alice", ids[0])
     assert service.propose("alice", SET_USER).status == 200
+
+
+def test_a_member_has_open_proposals_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposals, "OPEN_BYTES_MAX", 1000)
+    service = Consortium()
+    first = service.propose("alice", SET_USER)
+    assert first.status == 200, "one is taken whatever its size"
+    refused = service.propose("alice", SET_USER, SET_USER)
+    assert (refused.status, refused.error_code) == (400, "TooManyOpenProposals")
+    service.withdraw("alice", first.json()["proposalId"])
+    assert service.propose("alice", SET_USER, SET_USER).status == 200
+
+
+def archived(service: Consortium) -> int:
+    return len(service.get("/members/proposals", VERSION + "&include=closed").json()["value"])
+
+
+@pytest.mark.parametrize(("bound", "value"), [("KEPT_MAX", 3), ("KEPT_BYTES_MAX", 3 * 700)])
+def test_the_archive_keeps_the_newest_of_each_proposer(
+    monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+) -> None:
+    monkeypatch.setattr(proposal_archive, bound, value)
+    service = Consortium()
+    of_bob = service.propose("bob", SET_USER).json()["proposalId"]
+    service.withdraw("bob", of_bob)
+    ids = []
+    for _ in range(6):
+        ids.append(service.propose("carol", SET_USER).json()["proposalId"])
+        service.withdraw("carol", ids[-1])
+    assert archived(service) == 1 + 1 + 3  # of bob, the last one that closed, archived ones
+    for proposal_id in (of_bob, *ids[2:]):
+        assert service.get(f"/members/proposals/{proposal_id}").status == 200
+        assert service.get(f"/members/proposals/{proposal_id}/actions").status == 200
+    for proposal_id in ids[:2]:
+        assert service.get(f"/members/proposals/{proposal_id}").status == 404
+        assert service.get(f"/members/proposals/{proposal_id}/actions").status == 404
+    assert service.log.begin_read_only().table(ARCHIVE_ORDER).size() == 1 + 3
+
+
+def test_new_rules_drop_open_proposals_however_many_and_long() -> None:
+    """A member could keep the constitution from being changed by what it leaves open."""
+    service = Consortium()
+    ids = [service.propose("carol", SET_USER).json()["proposalId"] for _ in range(4)]
+    for number, proposal_id in enumerate(ids):
+        ballot = f"{NO} # {'x' * (65_000 + number)}"
+        assert service.vote("carol", proposal_id, ballot).status == 200
+
+    def grow(tx: Tx) -> None:
+        """Do the same as a hundred members would."""
+        table = tx.table(PROPOSALS_INFO)
+        row = table.get(ids[0])
+        assert row is not None
+        for number in range(100):
+            table.put(f"{number:064x}", row)
+
+    service.write(grow)
+    source = constitution(Variant.VETO)
+    decided = service.pass_actions(action("set_constitution", constitution=source))
+    assert decided.json()["proposalState"] == "Accepted", decided
+    assert {service.get(f"/members/proposals/{each}").json()["proposalState"] for each in ids} == {
+        "Dropped"
+    }

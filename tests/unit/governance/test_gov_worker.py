@@ -60,11 +60,10 @@ class Bench:
         self,
         source: str,
         *arguments: object,
-        owner: str = "",
         limits: ScriptLimits = DEFAULT_LIMITS,
     ) -> "asyncio.Future[ScriptOutcome]":
         future: asyncio.Future[ScriptOutcome] = asyncio.get_running_loop().create_future()
-        call = ScriptCall("ballot", source, "f", arguments, limits, owner)
+        call = ScriptCall("ballot", source, "f", arguments, limits)
         self.runner.start(call, echo, future.set_result)
         return future
 
@@ -196,21 +195,6 @@ def test_the_loop_goes_on_while_a_script_runs() -> None:
             return turns
 
     assert asyncio.run(body()) > 20
-
-
-def test_members_take_turns() -> None:
-    async def body() -> list[str]:
-        ended: list[str] = []
-        async with bench() as it:
-            futures = []
-            for owner, name in [("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b1"), ("c", "c1")]:
-                future = it.begin("def f(x): return x", name, owner=owner)
-                future.add_done_callback(lambda done: ended.append(done.result().value))
-                futures.append(future)
-            await asyncio.wait_for(asyncio.gather(*futures), DEADLINE_S)
-        return ended
-
-    assert asyncio.run(body()) == ["a1", "b1", "c1", "a2", "a3"]
 
 
 def test_too_many_that_wait_are_turned_away() -> None:
