@@ -243,6 +243,11 @@ class Replica:
             self._outputs.take()
 
     @property
+    def outstanding_signature(self) -> TxId | None:
+        """The ID that is reserved for the signature being made, None while there is none."""
+        return None if self._signing is None else self._signing.tx_id
+
+    @property
     def awaits_signature(self) -> bool:
         """Whether there is something unsigned and no signature being made."""
         return self._unsigned > 0 and self._signing is None and self.is_primary

@@ -24,6 +24,7 @@ class SimulatedHost:
         committed: Newest seqno known to be committed.
         answers: What is on its way to the enclave.
         read_size: Bytes after which one answer to a read stops.
+        untouched: How many entries stayed in their place since this was last set.
     """
 
     __slots__ = (
@@ -35,6 +36,7 @@ class SimulatedHost:
         "durable",
         "entries",
         "read_size",
+        "untouched",
     )
 
     def __init__(self, read_size: int) -> None:
@@ -43,6 +45,7 @@ class SimulatedHost:
         self.committed = 0
         self.answers: deque[Answer] = deque()
         self.read_size = read_size
+        self.untouched = 0
         self._frames: deque[tuple[ToHost, bytes]] = deque()
         self._truncations = 0
         self._sync_due = False
@@ -96,6 +99,7 @@ class SimulatedHost:
             raise FormatError(f"got a roll-back to {seqno}, want at least {self.committed}")
         del self.entries[seqno:]
         self.durable = min(self.durable, seqno)
+        self.untouched = min(self.untouched, seqno)
         self._truncations += 1
 
     def _commit(self, seqno: int) -> None:

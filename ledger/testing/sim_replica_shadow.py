@@ -6,7 +6,7 @@ opened the long way. A shadow is made once, when the first node appends the entr
 be at ``view.seqno`` must agree with the shadow of ``view.seqno``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -20,6 +20,7 @@ from ledger.consensus.types import Applied
 from ledger.crypto.sealing import EntrySealer, leaf_of_parsed
 from ledger.crypto.wrapping import unwrap
 from ledger.kv.contents import MapContents
+from ledger.kv.store import Store
 from ledger.merkle.tree import MerkleTree
 from ledger.secrets.historical import parse_historical
 from ledger.secrets.ledger_secret import LedgerSecret
@@ -40,6 +41,8 @@ Row = tuple[str, bytes]
 Rows = dict[Row, bytes]
 Key = tuple[int, int]
 
+ROWS_KEPT_EVERY = 50
+"""Of the committed states that nobody is at any more, one in so many keeps its rows."""
 _SUM = (1 << 64) - 1
 _SIGNED = {SIGNATURES.name, COSE_SIGNATURES.name, TREE.name}
 
@@ -121,12 +124,14 @@ class Shadows:
     Attributes:
         first: The empty state.
         by_id: All others.
+        watcher: Told of every new one.
     """
 
     def __init__(self, first_secret: bytes) -> None:
         self.first = Shadow(0, 0, None)
         self.first.secrets = (LedgerSecret(first_secret, 1),)
         self.by_id: dict[Key, Shadow] = {}
+        self.watcher: Callable[[Shadow], None] | None = None
         self._sealers: dict[bytes, EntrySealer] = {}
         self._dropped = 0
 
@@ -157,18 +162,20 @@ class Shadows:
         if SIGNATURES.name in shadow.changes:
             _check_signature(shadow, before)
         self.by_id[view, seqno] = shadow
+        if self.watcher is not None:
+            self.watcher(shadow)
         return shadow
 
-    def drop_rows(self, committed: Iterator[int] | list[int], last: int) -> None:
-        """Forget the rows of committed states below ``last``.
+    def drop_rows(self, committed: Sequence[int]) -> None:
+        """Forget the rows of most committed states but the newest.
 
         Args:
             committed: View of each committed seqno, from 0.
-            last: The newest committed seqno.
         """
-        views = list(committed)
+        last = len(committed) - 1
         for seqno in range(max(1, self._dropped), last):
-            self.by_id[views[seqno], seqno].rows = None
+            if seqno % ROWS_KEPT_EVERY:
+                self.by_id[committed[seqno], seqno].rows = None
         self._dropped = last
 
     def _sealer(self, key: bytes) -> EntrySealer:
@@ -186,6 +193,20 @@ def total_of(contents: Iterator[MapContents]) -> int:
         total += hash((name, each.version))
         for key, record in each.records:
             total += hash((name, key, record))
+    return total & _SUM
+
+
+def total_of_newest(store: Store) -> int:
+    """Return the same sum over a store's newest version, committed or not."""
+    tx = store.begin(read_only=True)
+    total = 0
+    for name in store.map_names():
+        total += hash((name, store.map_version(name)))
+        rows = tx.map(name)
+        for key, value in rows.items():
+            version = rows.version_of(key)
+            assert version is not None, "a key in the map has a version"
+            total += hash((name, key, version.to_bytes(8, "little") + value))
     return total & _SUM
 
 

@@ -1,0 +1,387 @@
+"""One simulated schedule of real replicas: processes, disks, signing threads, clients, operators.
+
+It is a :class:`~ledger.testing.simulation.Schedule` whose nodes are whole replicas: loop turns,
+hosts and signing threads take their time, new nodes ask for the service's secrets before they hear
+anybody, and clients keep transactions open.
+"""
+
+from random import Random
+from typing import Any
+
+from typing_extensions import override
+
+from ledger.base.ids import NodeId
+from ledger.consensus.messages import Message
+from ledger.testing.cluster import Member
+from ledger.testing.faults import ELECTION_TIMEOUT_MS
+from ledger.testing.network import Envelope
+from ledger.testing.sim_faults import MEMBERS_MAX
+from ledger.testing.sim_replica_cluster import (
+    ReplicaCluster,
+    ReplicaMember,
+    ReplicaOptions,
+)
+from ledger.testing.sim_replica_identity import identity
+from ledger.testing.sim_replica_plan import ReplicaPlan, draw_replica_plan
+from ledger.testing.sim_replica_workload import Workload
+from ledger.testing.simulation import EQUAL_WITHIN, LivenessError, Outcome, Schedule
+
+STEPS_UNDER_FAULTS = 6000
+WAIT_FOR_COMMIT_SHARE = 0.1
+RECEIPTS_AT_THE_END = 3
+
+
+class ReplicaSchedule(Schedule):
+    """Runs one seed.
+
+    Attributes:
+        replica_plan: Its mix of faults.
+        replicas: The nodes.
+        workload: The clients.
+    """
+
+    def __init__(self, seed: int, plan: ReplicaPlan | None = None) -> None:
+        self.replica_plan = plan or draw_replica_plan(Random(seed))  # noqa: S311
+        super().__init__(seed, self.replica_plan.faults)
+        options = ReplicaOptions(
+            self.plan.settings,
+            self.replica_plan.replica,
+            self.replica_plan.read_size,
+            self.replica_plan.encodes,
+        )
+        self.replicas = ReplicaCluster(seed, options, self)
+        self.cluster = self.replicas
+        self.workload = Workload(self.replicas)
+        self._planned_of: set[tuple[str, NodeId]] = set()
+        self._next_call = 0
+        self._calls_before_healing = 0
+
+    # -- the phases --------------------------------------------------------------------
+
+    @override
+    def run(self) -> Outcome:
+        """Run the whole schedule.
+
+        Raises:
+            InvariantError: safety is lost.
+            LivenessError: progress is lost.
+        """
+        self._set_up()
+        self._is_healed = False
+        self._begin_faults()
+        while self.cluster.steps < STEPS_UNDER_FAULTS and self.cluster.alive():
+            self._advance()
+        demanded = self._heal()
+        if demanded:
+            self._require_progress()
+            self._ask_for_last_receipts()
+        else:
+            self._run_until(lambda: False, self.now + 5 * ELECTION_TIMEOUT_MS)
+        self.check_at_the_end()
+        return self._outcome(demanded=demanded)
+
+    def check_at_the_end(self) -> None:
+        """Check what is too slow to be checked all the time."""
+        for member in self.cluster.members.values():
+            if member.is_alive:
+                self.replicas.check_whole_state(self._own(member))
+        self.workload.check()
+
+    @override
+    def _set_up(self) -> None:
+        """Start the service, open it, and bring it to its planned size, without faults."""
+        first = self._own(self._new_member(None))
+        self.replicas.start(first)
+        self._call(first, "genesis", self._created - 1)
+        self._run_to_commit([first])
+        self._call(first, "open")
+        members = [first] + [self._own(self._new_member(None)) for _ in range(self.plan.nodes - 1)]
+        numbers = tuple(range(1, self._created))
+        if numbers:
+            self._call(first, "change_nodes", (), numbers, ())
+        self._run_to_commit(members)
+        self.network.begin_faults()
+
+    def _run_to_commit(self, members: list[ReplicaMember]) -> None:
+        first = members[0].replica_node.replica
+        want = first.store.version + 1
+
+        def is_done() -> bool:
+            return all(member.raft.commit >= want for member in members)
+
+        if not self._run_until(is_done, self.now + EQUAL_WITHIN):
+            raise LivenessError(f"the service did not reach its {len(members)} nodes")
+
+    def _ask_for_last_receipts(self) -> None:
+        """Ask every node for some receipts, and wait for them."""
+        for member in self._alive():
+            for _ in range(RECEIPTS_AT_THE_END):
+                seqno = self._chance.randint(1, member.raft.commit)
+                self.workload.ask_for_receipt(member, seqno)
+        limit = self.now + EQUAL_WITHIN
+        if not self._run_until(lambda: not self.workload.receipts_awaited, limit):
+            raise LivenessError(f"{self.workload.receipts_awaited} receipts never came")
+
+    @override
+    def _has_committed(self, before: int, operation: int) -> bool:
+        committed = self.cluster.invariants.committed
+        for written in self.workload.operations[self._calls_before_healing :]:
+            assert written.tx_id is not None, "calls in the list have an ID"
+            view, seqno = written.tx_id
+            if before <= seqno < len(committed) and committed[seqno] == view:
+                return True
+        return False
+
+    @override
+    def _heal(self) -> bool:
+        self._calls_before_healing = len(self.workload.operations)
+        return super()._heal()
+
+    @override
+    def _has_equal_logs(self) -> bool:
+        if not super()._has_equal_logs():
+            return False
+        return not any(
+            member.replica_node.replica.store.version > member.raft.last for member in self._alive()
+        )
+
+    # -- what the cluster tells --------------------------------------------------------
+
+    @override
+    def sent(self, source: Member, to: NodeId, message: Message) -> None:
+        """Do nothing: a message leaves at the end of its node's turn."""
+
+    def transmit(self, source: NodeId, to: NodeId, message: Message) -> None:
+        """Put a message on its way."""
+        self._put(source, to, message)
+
+    @override
+    def appended(self, member: Member, last: int, view: int) -> None:
+        """Do nothing: what comes to the disk goes there as frames."""
+
+    @override
+    def became_primary(self, member: Member) -> None:
+        """Do nothing: replicas sign by themselves."""
+
+    @override
+    def wants_cleanup(self, member: Member) -> None:
+        """Do nothing: replicas mark retired nodes by themselves."""
+
+    def stepped(self, member: ReplicaMember) -> None:
+        """Plan what a node's shell has to do."""
+        node, plan = member.replica_node, self.replica_plan
+        if node.host.has_work:
+            delay = 0 if self._is_healed else self._chance.randint(0, self.plan.disk_ms)
+            self._plan("host", member, delay, self._host_turn)
+        if node.host.answers:
+            self._plan("answer", member, self._chance.randint(0, plan.answer_ms), self._answer)
+        if node.shell.jobs:
+            delay = self._chance.randint(0, 1 if self._is_healed else self.plan.sign_delay_ms)
+            self._plan("sign", member, delay, self._sign_next)
+
+    def _plan(self, what: str, member: ReplicaMember, delay: int, action: Any) -> None:  # noqa: ANN401
+        """Plan something for a node, unless it is planned already."""
+        key = (what, member.node_id)
+        if key not in self._planned_of:
+            self._planned_of.add(key)
+            self.at(self.now + delay, action, member)
+
+    def _want_turn(self, member: Member) -> None:
+        delay = self._chance.randint(0, self.replica_plan.turn_ms)
+        self._plan("turn", self._own(member), delay, self._turn)
+
+    # -- what happens ------------------------------------------------------------------
+
+    def _turn(self, member: ReplicaMember) -> None:
+        if not self._is_paused(member, self._turn, member):
+            self._planned_of.discard(("turn", member.node_id))
+            if member.is_alive:
+                self.replicas.turn(member)
+
+    def _host_turn(self, member: ReplicaMember) -> None:
+        stalled = self._stalled.get(member.node_id, 0)
+        if stalled > self.now:
+            self.at(stalled, self._host_turn, member)
+            return
+        self._planned_of.discard(("host", member.node_id))
+        if member.is_alive:
+            self.replicas.host_turn(member)
+
+    def _answer(self, member: ReplicaMember) -> None:
+        if not self._is_paused(member, self._answer, member):
+            self._planned_of.discard(("answer", member.node_id))
+            if member.is_alive:
+                self.replicas.take_answer(member)
+                self._want_turn(member)
+
+    def _sign_next(self, member: ReplicaMember) -> None:
+        self._planned_of.discard(("sign", member.node_id))
+        if member.is_alive:
+            self.replicas.sign_next(member)
+            self._want_turn(member)
+
+    @override
+    def _deliver(self, envelope: Envelope) -> None:
+        super()._deliver(envelope)
+        member = self.cluster.members.get(envelope.to)
+        if member is not None and member.is_alive:
+            self._want_turn(member)
+
+    @override
+    def _tick(self, member: Member) -> None:
+        super()._tick(member)
+        if member.is_alive:
+            self._want_turn(member)
+
+    # -- clients and operators ---------------------------------------------------------
+
+    def _call(
+        self, member: ReplicaMember, kind: str, *arguments: object, wait: bool = False
+    ) -> None:
+        """Make a call, and let it go on when it waits."""
+        number = self._next_call
+        self._next_call += 1
+        self.workload.begin(member, number, kind, *arguments, wait=wait)
+        self._want_turn(member)
+        self._resume_later(number, member)
+
+    def _resume_later(self, number: int, member: ReplicaMember) -> None:
+        if number in self.workload.waiting:
+            delay = self._chance.randint(1, self.replica_plan.wait_ms)
+            self.at(self.now + delay, self._resume, (number, member))
+
+    def _resume(self, call: tuple[int, ReplicaMember]) -> None:
+        number, member = call
+        if not member.is_alive or self._is_paused(member, self._resume, call):
+            return
+        self.workload.resume(number)
+        self._want_turn(member)
+        self._resume_later(number, member)
+
+    @override
+    def _client(self, _: object) -> None:
+        """Let clients call, ask for statuses and receipts."""
+        chance = self._chance
+        self.at(self._soon(self.plan.write_gap_ms), self._client)
+        awake = [member for member in self._alive() if not self._is_asleep(member)]
+        if not awake:
+            return
+        for _ in range(3):
+            self.workload.poll(chance.choice(awake), chance.randrange(1 << 20))
+        self._call(chance.choice(awake), "read")
+        if self.replica_plan.receipts and chance.random() < 0.1:
+            member = chance.choice(awake)
+            self.workload.ask_for_receipt(member, chance.randint(0, member.raft.commit))
+            self._want_turn(member)
+        if not self._writes:
+            return
+        primaries = [member for member in awake if member.raft.is_primary]
+        if not primaries or chance.random() < 0.02:
+            self._call(chance.choice(awake), "write")
+            return
+        member = chance.choice(primaries)
+        if member.replica_node.replica.at_capacity:
+            self.cluster.counters["primary at capacity"] += 1
+            return
+        for _ in range(chance.randint(1, self.plan.burst)):
+            wait = chance.random() < WAIT_FOR_COMMIT_SHARE
+            self._call(member, self._draw_kind(), wait=wait)
+
+    def _draw_kind(self) -> str:
+        chance = self._chance
+        if chance.random() < 0.95:
+            return "write"
+        secrets = self.replica_plan.secrets
+        kinds = ("write", "describe_node", "forget_nodes", "rekey", "reshare")
+        return chance.choices(kinds, (3, 1, 1, secrets, secrets))[0]
+
+    # -- nodes come and go -------------------------------------------------------------
+
+    @override
+    def _change(self) -> None:
+        """Trust new nodes and retire others; now and then switch off what has left for good."""
+        chance, members = self._chance, self.cluster.members
+        for gone in self.cluster.removable():
+            if chance.random() < 0.5:
+                self.cluster.counters["removable node switched off"] += 1
+                self.cluster.stop(gone)
+        primaries = [m for m in self._primaries() if not self._is_asleep(m)]
+        if not primaries:
+            return
+        primary = chance.choice(primaries)
+        nodes = set(primary.raft.state.configurations.newest)
+        dead = sorted(node for node in nodes if not members[node].is_alive)
+        leaving = set(dead) if chance.random() < 0.7 else set()
+        for _ in range(chance.choice((0, 0, 1, 1, 2, MEMBERS_MAX))):
+            leaving.add(chance.choice(sorted(nodes)))
+        entering = chance.choice((0, 0, 1, 1, 2, 3)) + (len(dead) if leaving else 0)
+        room = MEMBERS_MAX - len(nodes - leaving)
+        numbers = []
+        for _ in range(min(entering, room)):
+            numbers.append(self._created)
+            self._new_member(primary)
+        trusting = tuple(n for n in numbers if chance.random() < 0.6)
+        self._call(primary, "change_nodes", tuple(numbers), trusting, tuple(sorted(leaving)))
+
+    @override
+    def _new_id(self) -> NodeId:
+        self._created += 1
+        return identity(self._created - 1).node_id
+
+    @override
+    def _new_member(self, source: Member | None) -> Member:
+        """Start a process, which asks to join."""
+        node_id = self._new_id()
+        member = self.replicas.create(node_id, self._created - 1)
+        self._start_clock(member)
+        if member.index:
+            self.cluster.counters["joiner from nothing"] += 1
+            self._ask_later(member)
+        return member
+
+    def _ask_later(self, member: ReplicaMember) -> None:
+        retry_ms = 10 if self._is_healed else self.replica_plan.join_retry_ms
+        self.at(self.now + self._chance.randint(1, retry_ms), self._ask, member)
+
+    def _ask(self, member: ReplicaMember) -> None:
+        """Let a new node ask to join, until it has read that it is trusted."""
+        node = member.replica_node
+        if not member.is_alive or (node.has_joined and node.book.is_settled):
+            return
+        self._ask_later(member)
+        primaries = [m for m in self._primaries() if not self._is_asleep(m)]
+        if self._is_asleep(member) or not primaries:
+            return
+        target = self._chance.choice(primaries)
+        if self.network.is_cut(member.node_id, target.node_id):
+            return
+        if not self.replicas.ask_to_join(member, target) and self._chance.random() < 0.3:
+            self._admit(member, target)
+        self._want_turn(member)
+
+    def _admit(self, member: ReplicaMember, primary: ReplicaMember) -> None:
+        """Let operators trust a node that waits, or whose admission was rolled back."""
+        status = self.replicas.statuses_at(primary).get(member.node_id)
+        newest = primary.raft.state.configurations.newest
+        if status in (None, "Pending") and len(newest) < MEMBERS_MAX and not self._has_left(member):
+            self._call(primary, "change_nodes", (), (member.index,), ())
+
+    def _has_left(self, member: ReplicaMember) -> bool:
+        """Say whether a node was ever trusted in what is committed: its id must not come back."""
+        return member.node_id in self.replicas.ever_trusted
+
+    # -- helpers -----------------------------------------------------------------------
+
+    def _own(self, member: Member) -> ReplicaMember:
+        return self.replicas.member(member.node_id)
+
+    def _alive(self) -> list[ReplicaMember]:
+        return [self._own(member) for member in self.cluster.alive()]
+
+    def _primaries(self) -> list[ReplicaMember]:
+        return [self._own(member) for member in self.cluster.primaries()]
+
+
+def simulate(seed: int) -> Outcome:
+    """Run one seed."""
+    return ReplicaSchedule(seed).run()
