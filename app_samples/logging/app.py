@@ -9,10 +9,33 @@ from typing import Annotated
 
 import msgspec
 
-from ledger.app import U64LE, App, Code, Context, HttpError, Redirection, Table, user_cert
+from ledger.app import (
+    U64LE,
+    App,
+    Code,
+    Context,
+    HttpError,
+    Identity,
+    Redirection,
+    SignedBody,
+    Table,
+    TokenClaims,
+    all_of,
+    any_cert,
+    jwt,
+    member_cert,
+    member_cose_sign1,
+    no_auth,
+    user_cert,
+    user_cose_sign1,
+)
 from ledger.app.etags import Verdict, failed, judge, set_etag
 
-app = App("Logging", description="Keeps private and public messages.", auth=[user_cert])
+app = App(
+    "Logging",
+    description="Keeps private and public messages.",
+    auth=[jwt, user_cert, user_cose_sign1],
+)
 
 ID_MAX = (1 << 64) - 1
 
@@ -123,6 +146,60 @@ def delete_all_public(ctx: Context, scope: str | None = None) -> bool:
 def count_public(ctx: Context, scope: str | None = None) -> int:
     """Count the public messages."""
     return ctx.table(scoped(PUBLIC_RECORDS, scope)).size()
+
+
+@app.post("/log/cose_signed_content", auth=[member_cose_sign1])
+def echo_signed(ctx: Context) -> bytes:
+    """Answer with what a member signed."""
+    signed = ctx.caller.claims
+    assert isinstance(signed, SignedBody), "the one policy of this endpoint reads signed bodies"
+    return signed.payload
+
+
+@app.post(
+    "/multi_auth",
+    auth=[
+        all_of(user_cert, jwt),
+        user_cert,
+        member_cert,
+        jwt,
+        user_cose_sign1,
+        any_cert,
+        no_auth,
+    ],
+)
+def describe_caller(ctx: Context) -> str:
+    """Say who calls, by the first policy that accepts."""
+    lines = _described(ctx.caller)
+    if ctx.caller_data() is not None:
+        lines.append(f"The caller's data is: {msgspec.json.encode(ctx.caller_data()).decode()}")
+    return "\n".join(lines)
+
+
+def _described(caller: Identity) -> list[str]:
+    match caller.policy:
+        case "user_cert":
+            return ["User TLS cert", f"The caller is a user with ID: {caller.id}"]
+        case "member_cert":
+            return ["Member TLS cert", f"The caller is a member with ID: {caller.id}"]
+        case "any_cert":
+            return ["Any TLS cert", f"The caller's certificate has the digest: {caller.id}"]
+        case "user_cose_sign1":
+            return ["User COSE Sign1", f"The caller is a user with ID: {caller.id}"]
+        case "jwt":
+            claims = caller.claims
+            assert isinstance(claims, TokenClaims), "a token's claims come with it"
+            payload = msgspec.json.encode(claims.payload).decode()
+            return [
+                "JWT",
+                f"The caller is identified by a JWT issued by: {claims.key_issuer}",
+                f"The JWT payload is: {payload}",
+            ]
+        case "no_auth":
+            return ["Unauthenticated", "The caller did not provide any authentication"]
+        case _:
+            parts = [line for each in caller.claims.values() for line in _described(each)]
+            return [f"Conjoined auth policy: {caller.policy}", *parts]
 
 
 def scoped(table: Table[int, str], scope: str | None) -> Table[int, str]:

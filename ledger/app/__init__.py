@@ -32,6 +32,9 @@ from ledger.endpoints.auth import (
     no_auth,
     user_cert,
 )
+from ledger.endpoints.auth_all_of import AllOf, all_of
+from ledger.endpoints.auth_cose import CosePolicy, SignedBody, member_cose_sign1, user_cose_sign1
+from ledger.endpoints.auth_jwt import TokenClaims, jwt
 from ledger.endpoints.endpoint import Forwarding, Redirection
 from ledger.endpoints.errors import Code, HttpError
 from ledger.endpoints.request import Request
@@ -45,11 +48,13 @@ __all__ = [
     "JSON_TEXT",
     "STR",
     "U64LE",
+    "AllOf",
     "App",
     "AuthPolicy",
     "Code",
     "Codec",
     "Context",
+    "CosePolicy",
     "Denied",
     "Forwarding",
     "HttpError",
@@ -59,11 +64,17 @@ __all__ = [
     "Request",
     "Response",
     "SetTable",
+    "SignedBody",
     "Singleton",
     "Table",
+    "TokenClaims",
     "TxId",
+    "all_of",
     "any_cert",
+    "jwt",
     "member_cert",
+    "member_cose_sign1",
     "no_auth",
     "user_cert",
+    "user_cose_sign1",
 ]

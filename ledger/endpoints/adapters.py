@@ -1,9 +1,9 @@
 """Bodies in and answers out: JSON and MessagePack of the same types, text, bytes.
 
-A body is read by its content type: MessagePack when it says so, JSON for anything else (``curl -d``
-says "form" and means JSON). An empty body reads as ``{}`` and the body of a GET is ignored. An
-answer follows ``accept``; where that allows both, it takes the packing of the request. A null
-answer is 204.
+A body is read by its content type: MessagePack when it says so, what was signed (as JSON) of a
+COSE_Sign1 message, JSON for anything else (``curl -d`` says "form" and means JSON). An empty body
+reads as ``{}`` and the body of a GET is ignored. An answer follows ``accept``; where that allows
+both, it takes the packing of the request. A null answer is 204.
 """
 
 import re
@@ -15,9 +15,10 @@ import msgspec
 from ledger.base.errors import FormatError
 from ledger.base.limits import JSON_DEPTH_MAX
 from ledger.codec.canonical import check_depth
+from ledger.crypto.cose import parse_sign1
 from ledger.endpoints.errors import Code, HttpError
 from ledger.endpoints.request import Request
-from ledger.endpoints.response import JSON, MSGPACK, OCTETS, TEXT, Response
+from ledger.endpoints.response import COSE, JSON, MSGPACK, OCTETS, TEXT, Response
 
 T = TypeVar("T")
 
@@ -67,8 +68,12 @@ def body_reader(kind: type[T]) -> Callable[[Request], T]:
         body = request.body
         content_type = request.headers.get(b"content-type", JSON)
         try:
-            if content_type != JSON and media_type(content_type) in MSGPACK_TYPES:
-                return from_msgpack(body or b"\x80")
+            if content_type != JSON:
+                named = media_type(content_type)
+                if named in MSGPACK_TYPES:
+                    return from_msgpack(body or b"\x80")
+                if named == COSE:
+                    body = _signed_payload(body)
             value = from_json(body or b"{}")
             if len(body) > 2 * JSON_DEPTH_MAX:  # a shorter one cannot nest deeper
                 check_depth(body)
@@ -77,6 +82,18 @@ def body_reader(kind: type[T]) -> Callable[[Request], T]:
         return value
 
     return read
+
+
+def _signed_payload(body: bytes) -> bytes:
+    """Return what a COSE_Sign1 message carries; whether it counts is for the auth policies.
+
+    Raises:
+        FormatError: it is no such message with its payload.
+    """
+    payload = parse_sign1(body).payload
+    if payload is None:
+        raise FormatError("got a signed message without its payload")
+    return payload
 
 
 def bad_body(problem: Exception) -> HttpError:

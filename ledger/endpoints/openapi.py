@@ -5,9 +5,11 @@ into the dialect of OpenAPI 3.0: ``nullable`` for a null type, boolean exclusive
 for ``const``. Every operation carries ``x-ccf-forwarding``, which CCF's tools read.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-from ledger.endpoints.auth import no_auth
+from ledger.endpoints.auth import AuthPolicy, no_auth
+from ledger.endpoints.auth_all_of import AllOf
 from ledger.endpoints.endpoint import Endpoint, Forwarding
 from ledger.endpoints.registry import Registry, check_template
 
@@ -111,19 +113,23 @@ def _operation(endpoint: Endpoint, schemes: dict[str, Any]) -> dict[str, Any]:
     operation["responses"] = responses
     security: list[dict[str, Any]] = []
     for policy in endpoint.auth:
-        declared = policy.openapi_security()
-        if policy is no_auth:
-            security.append({})
-        elif declared is not None:
-            name, scheme = declared
-            schemes[name] = scheme
-            security.append({name: []})
+        together = policy.policies if isinstance(policy, AllOf) else (policy,)
+        requirement = _requirement(together, schemes)
+        if requirement or policy is no_auth:
+            security.append(requirement)
     if security and security != [{}]:
         operation["security"] = security
     operation["x-ccf-forwarding"] = {
         "$ref": f"#/components/x-ccf-forwarding/{endpoint.forwarding.value}"
     }
     return operation
+
+
+def _requirement(policies: Sequence[AuthPolicy], schemes: dict[str, Any]) -> dict[str, Any]:
+    """Return what a caller has to satisfy at once; notes the schemes."""
+    declared = [each for each in (policy.openapi_security() for policy in policies) if each]
+    schemes.update(declared)
+    return {name: [] for name, _ in declared}
 
 
 def _components(registry: Registry, schemes: dict[str, Any]) -> dict[str, Any]:
