@@ -17,6 +17,7 @@ from ledger.codec import canonical
 from ledger.crypto.certificate import CertificateRequest
 from ledger.crypto.hashing import sha256
 from ledger.crypto.keys import PublicKey
+from ledger.crypto.rsa import RsaPublicKey
 from ledger.kv.tx import Tx
 from ledger.tables.nodes import (
     NODES_INFO,
@@ -30,6 +31,11 @@ from ledger.tables.service import SERVICE_INFO, ServiceStatus
 
 PENDING_NODES_MAX = 64
 """Nodes that may wait for trust at one time; anybody who can reach the service may ask to join."""
+INTERFACES_MAX = 64
+"""RPC interfaces of one node."""
+ADDRESS_SIZE_MAX = 300
+"""Characters: a host name has at most 253."""
+PORT_MAX = 65_535
 VIRTUAL_FORMAT = "Insecure_Virtual"
 
 
@@ -123,6 +129,7 @@ class Refusal(enum.Enum):
     STARTUP_SEQNO = "StartupSeqnoIsOld"
     ALREADY_EXISTS = "NodeAlreadyExists"
     NODE_STATE = "InvalidNodeState"
+    SHAPE = "InvalidInput"
     TOO_MANY = "TooManyPendingNodes"
 
 
@@ -166,7 +173,8 @@ def judge(
             return Refused(Refusal.NODE_STATE, f"Node {key.id} was removed; start a new one.")
         return Known(known)
     refused = (
-        _check_evidence(tx, request.quote_info, key)
+        _check_shape(request)
+        or _check_evidence(tx, request.quote_info, key)
         or _check_request(request, key)
         or _check_start(request, startup_seqno)
         or _check_place(tx, request)
@@ -188,6 +196,35 @@ def judge(
             node_data=request.node_data,
         )
     )
+
+
+def _check_shape(request: JoinRequest) -> Refused | None:
+    """Check what other nodes and readers of the nodes table rely on: anybody may ask to join."""
+    network = request.node_info_network
+    interfaces: dict[str, Any] = {"node_to_node_interface": network.node_to_node_interface}
+    interfaces |= {f"rpc_interfaces.{name}": each for name, each in network.rpc_interfaces.items()}
+    for name, interface in interfaces.items():
+        if not isinstance(interface, dict) or not is_address(interface.get("published_address")):
+            return Refused(
+                Refusal.SHAPE, f"{name[:80]} has no published_address of the form host:port."
+            )
+    if len(interfaces) - 1 not in range(1, INTERFACES_MAX + 1):
+        return Refused(
+            Refusal.SHAPE, f"Got {len(interfaces) - 1} rpc_interfaces, want 1 to {INTERFACES_MAX}."
+        )
+    try:
+        RsaPublicKey.from_pem(request.public_encryption_key)
+    except FormatError as error:
+        return Refused(Refusal.SHAPE, f"public_encryption_key is refused: {error}.")
+    return None
+
+
+def is_address(value: object) -> bool:
+    """Say whether a value is ``host:port`` with a port that can be dialled."""
+    if not isinstance(value, str) or len(value) > ADDRESS_SIZE_MAX:
+        return False
+    host, _, port = value.rpartition(":")
+    return bool(host) and port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX
 
 
 def _check_evidence(tx: Tx, quote: QuoteInfo, key: PublicKey) -> Refused | None:
