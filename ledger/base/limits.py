@@ -20,3 +20,6 @@ COMMIT_ATTEMPTS_MAX = 30
 
 BOUNDARY_FRAME_SIZE_MAX = 64 << 20
 """Largest frame between host and enclave; an entry batch is split below it."""
+
+WRITTEN_ENTRY_SIZE_MAX = BOUNDARY_FRAME_SIZE_MAX - (1 << 20)
+"""Largest ledger entry that a node writes: it goes to the host and to every peer in one frame."""

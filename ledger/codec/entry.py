@@ -16,8 +16,8 @@ offset     size  field (integers little-endian)
 Only type 4 is written; types 0, 2 and 3 are history and type 1 is a snapshot, all readable.
 """
 
-from ledger.base.errors import FormatError
-from ledger.base.limits import ENTRY_SIZE_MAX, VIEW_MAX
+from ledger.base.errors import FormatError, MisuseError
+from ledger.base.limits import ENTRY_SIZE_MAX, VIEW_MAX, WRITTEN_ENTRY_SIZE_MAX
 from ledger.codec.domain import (
     DIGEST_SIZE,
     NO_CLAIMS,
@@ -40,6 +40,7 @@ __all__ = [
     "TAG_SIZE",
     "VERSION",
     "Entry",
+    "EntrySizeError",
     "EntryType",
     "PublicHeader",
     "entry_size",
@@ -65,6 +66,20 @@ DOMAIN_AT = 44
 SIZE_MIN = DOMAIN_AT - HEADER_SIZE
 
 _SNAPSHOT_BIT = 1 << 31
+
+
+class EntrySizeError(MisuseError):
+    """A transaction changes too much for one ledger entry.
+
+    Args:
+        size: Bytes that the entry would have.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(
+            f"got a transaction of {size} bytes, want at most {WRITTEN_ENTRY_SIZE_MAX}: "
+            "change less at a time"
+        )
 
 
 class Entry:

@@ -12,9 +12,9 @@ from hashlib import sha256
 from cryptography.exceptions import InvalidTag
 
 from ledger.base.errors import FormatError, VerificationError
-from ledger.base.limits import VIEW_MAX
+from ledger.base.limits import VIEW_MAX, WRITTEN_ENTRY_SIZE_MAX
 from ledger.codec import writeset
-from ledger.codec.entry import NO_CLAIMS, Entry, EntryType, parse_entry
+from ledger.codec.entry import NO_CLAIMS, Entry, EntrySizeError, EntryType, parse_entry
 from ledger.codec.writeset import Changes
 from ledger.crypto import aead
 from ledger.crypto.hashing import hmac_states
@@ -27,6 +27,7 @@ _RESERVED = bytes(8)
 _TYPE = EntryType.WITH_EVIDENCE_AND_CLAIMS
 _MAPS_AT = 125
 """Offset of the first public map in a type 4 entry."""
+_MAPS_SIZE_MAX = WRITTEN_ENTRY_SIZE_MAX - _MAPS_AT
 
 
 class EntrySealer:
@@ -60,6 +61,9 @@ class EntrySealer:
 
         Returns:
             The entry and its 32-byte Merkle leaf.
+
+        Raises:
+            EntrySizeError: as ``seal_encoded``.
         """
         public_maps, private_maps = _encode(changes)
         return self.seal_encoded(view, seqno, flags, public_maps, private_maps, claims)
@@ -85,8 +89,14 @@ class EntrySealer:
 
         Returns:
             The entry and its 32-byte Merkle leaf.
+
+        Raises:
+            EntrySizeError: the entry would be larger than ``WRITTEN_ENTRY_SIZE_MAX``; nothing was
+                sealed, so the transaction ID may be used for something else.
         """
         assert 0 < view <= VIEW_MAX, "the view must leave bit 31 of its word to snapshots"
+        if len(public_maps) + len(private_maps) > _MAPS_SIZE_MAX:
+            raise EntrySizeError(_MAPS_AT + len(public_maps) + len(private_maps))
         if claims is None:
             claims = NO_CLAIMS
         assert len(claims) == 32, "a claims digest has 32 bytes"

@@ -9,7 +9,8 @@ Calls of endpoints with ``turns`` run one at a time: each waits behind those tha
 keeps its turn until it is ordered or refused.
 
 Exceptions of handlers and policies end here, as 400 or 500, even those that are to end a program.
-An error in ordering a transaction is a broken invariant of the node and is let through, to stop it.
+An error in ordering a transaction, other than its size, is a broken invariant of the node and is
+let through, to stop it.
 """
 
 from collections.abc import Callable, Generator
@@ -20,6 +21,7 @@ import msgspec
 
 from ledger.base.ids import TxId
 from ledger.base.limits import COMMIT_ATTEMPTS_MAX
+from ledger.codec.entry import EntrySizeError
 from ledger.endpoints import failures
 from ledger.endpoints.adapters import bad_body
 from ledger.endpoints.auth import NOBODY, Identity, authenticate, no_auth
@@ -187,7 +189,10 @@ class Calls:
         if tx.changes and tx.has_writes:
             if not log.is_primary:
                 return _not_ordered()
-            tx_id = log.commit(tx, context.claims_digest)
+            try:
+                tx_id = log.commit(tx, context.claims_digest)
+            except EntrySizeError as problem:
+                return self.failed(context.endpoint, problem)
             if tx_id is None:
                 return CONFLICT
         else:

@@ -45,6 +45,9 @@ class TransactionLog(Protocol):
 
         Returns:
             Its ID, or None when something it read has changed since: run it again.
+
+        Raises:
+            EntrySizeError: it changes too much for one ledger entry; nothing was changed.
         """
         ...
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from ledger.base.clock import Clock
 from ledger.base.ids import NodeId, TxId
-from ledger.codec.entry import FLAG_CHUNK_AFTER
+from ledger.base.limits import VIEW_MAX
+from ledger.codec.entry import FLAG_CHUNK_AFTER, EntrySizeError
 from ledger.codec.writeset import Changes
 from ledger.consensus.messages import Message
 from ledger.consensus.raft import Raft
@@ -59,7 +60,11 @@ class Replica:
         store: Key-value store; its version is the newest seqno given out.
         tree: Merkle tree, up to but not including the outstanding signature.
         raft: Consensus.
-        view: Current view while primary; the view new transactions get.
+        view: The view that new transactions get while primary. On a backup, the view whose primary
+            wrote its newest entry; from a change of view, the loss of leadership or a roll-back
+            until there is one, a number that is no view and was not used before. Invariant:
+            nothing is rolled back while it stays the same, so a client that finds it unchanged
+            finds what it has read and written before.
         is_primary: Whether this node takes writes.
         commit_id: Highest committed transaction, ``0.0`` before any.
     """
@@ -88,6 +93,8 @@ class Replica:
         self._clock = clock
         self._cadence = SigningCadence(settings.signing)
         self._signing: _Signing | None = None
+        self._followed = 0
+        self._views_left = 0
         self._sign_now = False
         self._unsigned = 0
         self._batch: list[Proposed] = []
@@ -116,13 +123,20 @@ class Replica:
 
         Returns:
             Its ID, or None when something it read has changed since it began.
+
+        Raises:
+            EntrySizeError: it changes too much for one entry; it is as if it had never been.
         """
         assert self.is_primary, "only a primary gives out transaction IDs"
         seqno = self.store.version + 1
         changes = self.store.commit(tx, seqno)
         if type(changes) is not dict:
             return None
-        return self._append(seqno, changes, claims_digest)
+        try:
+            return self._append(seqno, changes, claims_digest)
+        except EntrySizeError:
+            self.store.rollback(seqno - 1)
+            raise
 
     def _append(self, seqno: int, changes: Changes, claims_digest: bytes | None) -> TxId:
         view = self.view
@@ -331,6 +345,14 @@ class Replica:
         """Handle one message of a peer."""
         self.raft.step(sender, message)
         self._outputs.take()
+        if self.view > self.raft.view:
+            self._maybe_settle()
+
+    def _maybe_settle(self) -> None:
+        """Show a view once the newest entry is its primary's: what is before it stays."""
+        raft = self.raft
+        if raft.primary_id is not None and raft.view_at(raft.last) == raft.view:
+            self.view = raft.view
 
     def persisted(self, seqno: int) -> None:
         """Note that everything up to ``seqno`` is on this node's disk."""
@@ -352,11 +374,18 @@ class Replica:
         self._sign_now = True
 
     def become_backup(self, view: int) -> None:
-        """Stop taking writes."""
-        self.view = view
+        """Stop taking writes; follow in ``view``, or wait there for a primary."""
+        if self.is_primary or view != self._followed:
+            self._followed = view
+            self._leave_view()
         self.is_primary = False
         if self.store.version > self.raft.last:
             self.roll_back(self.raft.last)
+
+    def _leave_view(self) -> None:
+        """Show a number that is no view, and another one each time."""
+        self._views_left += 1
+        self.view = VIEW_MAX - self._views_left
 
     def roll_back(self, seqno: int) -> None:
         """Forget everything above ``seqno``, which is at least the committed seqno."""
@@ -365,6 +394,7 @@ class Replica:
         self._batch.clear()
         self._unsigned = 0
         if self.store.version > seqno:
+            self._leave_view()
             self.store.rollback(seqno)
         if self.tree.count > seqno + 1:
             self.tree.retract(seqno)

@@ -111,11 +111,12 @@ class Wire:
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:
             self._more()
         first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
-        headers = {}
+        headers: dict[str, str] = {}
         for line in lines:
             name, _, text = line.partition(":")
-            assert name.lower() not in headers, f"header {name} comes once"
-            headers[name.lower()] = text.strip()
+            name, text = name.lower(), text.strip()
+            assert name not in headers or name == "www-authenticate", f"{name} comes once"
+            headers[name] = f"{headers[name]}, {text}" if name in headers else text
         size = 0 if method == "HEAD" else int(headers.get("content-length", "0"))
         while len(self._buffer) < end + 4 + size:
             self._more()

@@ -5,8 +5,9 @@ from hashlib import sha256
 import pytest
 
 from ledger.base.errors import FormatError, MisuseError, VerificationError
+from ledger.base.limits import WRITTEN_ENTRY_SIZE_MAX
 from ledger.codec import writeset
-from ledger.codec.entry import frame, iv_for, parse_entry, public_domain
+from ledger.codec.entry import EntrySizeError, frame, iv_for, parse_entry, public_domain
 from ledger.codec.writeset import Changes
 from ledger.crypto import aead
 from ledger.crypto.sealing import EntrySealer, leaf_of
@@ -205,3 +206,14 @@ def test_open_at_refuses_maps_in_the_wrong_domain(changes: Changes) -> None:
     swapped, _ = sealer.seal_encoded(3, 9, 0, private_maps, public_maps)
     with pytest.raises(FormatError):
         sealer.open_at(3, 9, swapped)
+
+
+@pytest.mark.parametrize("name", ["public:large", "large"])
+def test_what_no_frame_could_carry_is_not_sealed(name: str) -> None:
+    sealer = EntrySealer(SECRET)
+    overhead = len(sealer.seal(2, 7, 0, {name: {b"k": b""}})[0])
+    most = WRITTEN_ENTRY_SIZE_MAX - overhead
+    entry, _ = sealer.seal(2, 7, 0, {name: {b"k": bytes(most)}})
+    assert len(entry) == WRITTEN_ENTRY_SIZE_MAX
+    with pytest.raises(EntrySizeError, match=f"of {WRITTEN_ENTRY_SIZE_MAX + 1} bytes, want"):
+        sealer.seal(2, 7, 0, {name: {b"k": bytes(most + 1)}})

@@ -6,6 +6,7 @@ import pytest
 from ledger.app import App
 from ledger.base.ids import TxId
 from ledger.base.limits import COMMIT_ATTEMPTS_MAX
+from ledger.codec.entry import EntrySizeError
 from ledger.endpoints.auth import AuthPolicy, no_auth, user_cert
 from ledger.endpoints.context import CallContext
 from ledger.endpoints.endpoint import Endpoint, Mode
@@ -16,6 +17,7 @@ from ledger.endpoints.pipeline import Frontend
 from ledger.endpoints.registry import Registry
 from ledger.endpoints.request import Request
 from ledger.endpoints.response import JSON, Response
+from ledger.kv.tx import Tx
 from ledger.tables.members import USER_CERTS
 from ledger.testing.app_client import AppClient, Caller
 from tests.unit.endpoints.pipeline_kit import NOW, Kit, answer, reading, writing
@@ -458,6 +460,19 @@ def test_exceptions(problem: BaseException, status: int, code: str, told: bool) 
     assert len(kit.failures) == int(told)
     assert "secret" not in "".join(kit.failures)
     assert count(kit) == 0
+
+
+def test_a_transaction_that_is_too_large_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    kit = Kit()
+
+    def too_large(_tx: Tx, _claims_digest: bytes | None) -> TxId | None:
+        raise EntrySizeError(1 << 30)
+
+    kit.add("POST", "/x", writing())
+    monkeypatch.setattr(kit.log, "commit", too_large)
+    reply = kit.caller().post("/x")
+    assert (reply.status, reply.error_code) == (500, "InternalError")
+    assert "got a transaction of 1073741824 bytes" in kit.failures[0]
 
 
 def test_failure_is_told_with_its_text_where_asked() -> None:

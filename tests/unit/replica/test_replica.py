@@ -2,8 +2,11 @@
 
 from itertools import pairwise
 
+import pytest
+
 from ledger.base.ids import TxId
-from ledger.codec.entry import FLAG_CHUNK_AFTER, parse_entry
+from ledger.base.limits import WRITTEN_ENTRY_SIZE_MAX
+from ledger.codec.entry import FLAG_CHUNK_AFTER, EntrySizeError, parse_entry
 from ledger.codec.writeset import decode
 from ledger.crypto.sealing import leaf_of
 from ledger.merkle.tree import MerkleTree
@@ -164,3 +167,19 @@ def test_the_first_node_is_its_configuration() -> None:
     node = _started()
     assert node.replica.raft.status().configs == [(1, {node.id})]
     assert node.replica.begin().table(NODES_INFO).get(node.id) is not None
+
+
+def test_a_transaction_too_large_for_an_entry_never_was() -> None:
+    node = _started()
+    before = node.write("k", "v")
+    tx = node.replica.begin()
+    tx.table(RECORDS).put("k", "x" * WRITTEN_ENTRY_SIZE_MAX)
+    with pytest.raises(EntrySizeError, match="change less at a time"):
+        node.replica.commit(tx, None)
+    assert node.replica.begin().table(RECORDS).get("k") == "v"
+    assert node.write("l", "w") == TxId(before.view, before.seqno + 1)
+    node.clock.ms += 20
+    node.turn()
+    seqnos = [parse_entry(entry).seqno for entry in _entries(node)]
+    assert seqnos == list(range(1, len(seqnos) + 1))
+    assert node.replica.begin().table(RECORDS).get("l") == "w"
