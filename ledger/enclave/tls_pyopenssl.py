@@ -4,11 +4,13 @@ About half as fast per record as ``tls_stdlib``; the same contract, see ``tls_ty
 is an optional dependency, so this module is imported only when it is chosen.
 """
 
+import ipaddress
 from typing import Any, cast
 
 from OpenSSL import SSL, crypto
 
 from ledger.base.errors import FormatError
+from ledger.enclave.server_names import certificate_is_for
 from ledger.enclave.tls_types import ClientContext, Expiry, Identity, ServerContext
 
 _DER = crypto.FILETYPE_ASN1
@@ -43,7 +45,13 @@ class PyOpenSslBackend:
         return _Server(context)
 
     def client(
-        self, ca_pem: bytes, identity: Identity | None, *, expiry: Expiry, alpn: bool
+        self,
+        ca_pem: bytes,
+        identity: Identity | None,
+        *,
+        expiry: Expiry,
+        alpn: bool,
+        server_name: str | None = None,
     ) -> ClientContext:
         """See ``TlsBackend``."""
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
@@ -54,7 +62,7 @@ class PyOpenSslBackend:
             context.set_alpn_protos([b"http/1.1"])
         if identity is not None:
             _load_identity(context, identity)
-        return _Client(context)
+        return _Client(context, server_name)
 
 
 class _Server:
@@ -66,11 +74,12 @@ class _Server:
 
 
 class _Client:
-    def __init__(self, context: SSL.Context) -> None:
+    def __init__(self, context: SSL.Context, server_name: str | None) -> None:
         self._context = context
+        self._server_name = server_name
 
     def session(self) -> "PyOpenSslSession":
-        session = PyOpenSslSession(self._context, server_side=False)
+        session = PyOpenSslSession(self._context, self._server_name, server_side=False)
         session.feed(b"")
         return session
 
@@ -136,6 +145,14 @@ def _select_http(
     return b"http/1.1" if b"http/1.1" in offered else SSL.NO_OVERLAPPING_PROTOCOLS
 
 
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
 def _der(certificate: crypto.X509 | None) -> bytes | None:
     return None if certificate is None else crypto.dump_certificate(_DER, certificate)
 
@@ -143,14 +160,19 @@ def _der(certificate: crypto.X509 | None) -> bytes | None:
 class PyOpenSslSession:
     """One end of a connection. See ``TlsSession`` for the contract."""
 
-    __slots__ = ("_certificate", "_engine", "ended", "established", "failure")
+    __slots__ = ("_certificate", "_engine", "_server_name", "ended", "established", "failure")
 
-    def __init__(self, context: SSL.Context, *, server_side: bool) -> None:
+    def __init__(
+        self, context: SSL.Context, server_name: str | None = None, *, server_side: bool
+    ) -> None:
         self._engine = SSL.Connection(context, None)
+        self._server_name = server_name
         if server_side:
             self._engine.set_accept_state()
         else:
             self._engine.set_connect_state()
+        if server_name is not None and not _is_address(server_name):
+            self._engine.set_tlsext_host_name(server_name.encode("ascii", "replace"))
         self._certificate: bytes | None = None
         self.established = False
         self.ended = False
@@ -169,6 +191,8 @@ class PyOpenSslSession:
                 self._engine.do_handshake()
                 self.established = True
                 self._certificate = _der(self._engine.get_peer_certificate())
+                if not self._is_wanted():
+                    return b""
             while True:
                 parts.append(self._engine.recv(_READ_SIZE))
         except SSL.WantReadError:
@@ -209,6 +233,15 @@ class PyOpenSslSession:
     def peer_certificate(self) -> bytes | None:
         """See ``TlsSession``."""
         return self._certificate
+
+    def _is_wanted(self) -> bool:
+        """Compare the server's certificate with the name that was dialled, if it matters."""
+        name = self._server_name
+        if name is None or certificate_is_for(self._certificate or b"", name):
+            return True
+        self.established = False
+        self.failure = f"certificate verify failed (the certificate is not for {name})"
+        return False
 
     def _fail(self, error: SSL.Error) -> None:
         reasons = error.args[0] if error.args else None

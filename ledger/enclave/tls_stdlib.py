@@ -41,19 +41,26 @@ class StdlibBackend:
         return _Server(context)
 
     def client(
-        self, ca_pem: bytes, identity: Identity | None, *, expiry: Expiry, alpn: bool
+        self,
+        ca_pem: bytes,
+        identity: Identity | None,
+        *,
+        expiry: Expiry,
+        alpn: bool,
+        server_name: str | None = None,
     ) -> ClientContext:
         """See ``TlsBackend``."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         _common(context)
-        context.check_hostname = False
+        context.check_hostname = server_name is not None
+        context.hostname_checks_common_name = False
         context.verify_mode = ssl.CERT_REQUIRED
         _trust(context, ca_pem, expiry)
         if alpn:
             context.set_alpn_protocols(["http/1.1"])
         if identity is not None:
             tls_libssl.load_identity(context, identity)
-        return _Client(context)
+        return _Client(context, server_name)
 
 
 class _Server:
@@ -65,11 +72,12 @@ class _Server:
 
 
 class _Client:
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, server_name: str | None) -> None:
         self._context = context
+        self._server_name = server_name
 
     def session(self) -> "StdlibSession":
-        session = StdlibSession(self._context, server_side=False)
+        session = StdlibSession(self._context, self._server_name, server_side=False)
         session.feed(b"")
         return session
 
@@ -104,10 +112,14 @@ class StdlibSession:
         "_certificate", "_engine", "_incoming", "_outgoing", "ended", "established", "failure",
     )  # fmt: skip
 
-    def __init__(self, context: ssl.SSLContext, *, server_side: bool) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, server_name: str | None = None, *, server_side: bool
+    ) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._engine = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side)
+        self._engine = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=server_side, server_hostname=server_name
+        )
         self._certificate: bytes | None = None
         self.established = False
         self.ended = False
@@ -186,3 +198,5 @@ class StdlibSession:
 
     def _fail(self, error: ssl.SSLError) -> None:
         self.failure = error.reason or str(error)
+        if isinstance(error, ssl.SSLCertVerificationError):
+            self.failure = f"{self.failure} ({error.verify_message})"

@@ -105,15 +105,23 @@ class TlsBackend(Protocol):
         ...
 
     def client(
-        self, ca_pem: bytes, identity: Identity | None, *, expiry: "Expiry", alpn: bool
+        self,
+        ca_pem: bytes,
+        identity: Identity | None,
+        *,
+        expiry: "Expiry",
+        alpn: bool,
+        server_name: str | None = None,
     ) -> ClientContext:
         """Return a client that wants a server certificate endorsed by ``ca_pem``.
 
         Args:
-            ca_pem: Trusted certificates. Names are not compared: the caller looks the key up.
+            ca_pem: Trusted certificates.
             identity: What to show when the server asks.
             expiry: Whether dates count.
             alpn: Whether to ask for ``http/1.1``.
+            server_name: Host name or IP address that the certificate has to be for, and the
+                name that is asked for (SNI). None compares none: the caller looks the key up.
         """
         ...
 
