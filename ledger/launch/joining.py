@@ -145,7 +145,7 @@ class Joining:
 
     def _accepted(self, body: bytes) -> None:
         try:
-            response = msgspec.json.decode(body, type=JoinResponse)
+            response = msgspec.convert(canonical.loads(body), JoinResponse)
             if response.network_info is None:
                 self._tell(
                     f"Join request to {self._address} returned {response.node_status}: waiting for "

@@ -1,0 +1,132 @@
+"""``POST /node/join``: who is pointed elsewhere, refused, told to wait, or given the keys."""
+
+import msgspec
+import pytest
+
+from ledger.codec import canonical
+from ledger.lifecycle.join import JoinRequest
+from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES, NODES_INFO, NodeStatus
+from ledger.tables.service import ServiceStatus
+from ledger.testing.app_client import Answer
+from tests.unit.frontends.node_kit import NodeKit
+from tests.unit.lifecycle.join_kit import allow, join_request, new_key, quote
+
+KEY = new_key()
+ID = KEY.public.id
+
+
+def ready(status: ServiceStatus = ServiceStatus.OPEN) -> NodeKit:
+    kit = NodeKit()
+    tx = kit.log.begin()
+    allow(tx, status)
+    assert kit.log.commit(tx, None) is not None
+    kit.log.commit_all()
+    return kit
+
+
+def ask(kit: NodeKit, request: JoinRequest | None = None) -> Answer:
+    body = canonical.dumps(request or join_request(KEY))
+    return kit.caller(KEY).post("/node/join", body=body)
+
+
+def row_status(kit: NodeKit) -> NodeStatus | None:
+    info = kit.log.begin().table(NODES_INFO).get(ID)
+    return None if info is None else info.status
+
+
+def test_a_backup_points_to_the_primary() -> None:
+    kit = ready()
+    kit.admission.is_primary = False
+    answer = ask(kit)
+    assert answer.status == 308
+    assert answer.json()["error"]["code"] == "NodeCannotHandleRequest"
+    assert answer.headers["location"] == "https://127.0.0.9:9/node/join"
+    kit.admission.primary = None
+    answer = ask(kit)
+    assert (answer.status, answer.error_code) == (503, "PrimaryNotFound")
+    assert row_status(kit) is None
+    assert kit.admission.told == []
+
+
+def test_an_open_service_lets_the_members_decide() -> None:
+    kit = ready()
+    answer = ask(kit)
+    assert answer.status == 200
+    assert answer.json() == {"node_status": "Pending", "node_id": ID}
+    assert row_status(kit) is NodeStatus.PENDING
+    assert kit.admission.told == [(ID, NodeStatus.PENDING)]
+    version = kit.log.store.version
+    assert ask(kit).json() == {"node_status": "Pending", "node_id": ID}
+    assert kit.log.store.version == version, "asking again writes nothing"
+
+
+def test_the_keys_are_given_once_the_row_is_trusted() -> None:
+    kit = ready()
+    assert "network_info" not in ask(kit).json()
+    tx = kit.log.begin()
+    table = tx.table(NODES_INFO)
+    info = table.get(ID)
+    assert info is not None
+    table.put(ID, msgspec.structs.replace(info, status=NodeStatus.TRUSTED))
+    tx.table(NODES_ENDORSED_CERTIFICATES).put(ID, "by the members")
+    assert kit.log.commit(tx, None) is not None
+    given = ask(kit).json()
+    assert given["node_status"] == "Trusted"
+    assert given["network_info"]["identity"] == {"cert": "cert", "priv_key": "key"}
+    assert given["network_info"]["endorsed_certificate"] == "by the members"
+
+
+def test_an_opening_service_trusts_at_once_where_it_may() -> None:
+    kit = ready(ServiceStatus.OPENING)
+    kit.admission.trust_at_once = True
+    given = ask(kit).json()
+    assert given["node_status"] == "Trusted"
+    assert given["network_info"]["endorsed_certificate"] == "endorsed"
+    assert kit.log.begin().table(NODES_ENDORSED_CERTIFICATES).get(ID) == "endorsed"
+    assert kit.admission.told == [(ID, NodeStatus.TRUSTED)]
+
+
+def test_refusals_have_their_status_and_write_nothing() -> None:
+    kit = ready()
+    bad = join_request(KEY, quote_info=quote(KEY, measurement="x"))
+    answer = ask(kit, bad)
+    assert (answer.status, answer.error_code) == (401, "InvalidQuote")
+    answer = ask(kit, join_request(KEY, certificate_signing_request=None))
+    assert (answer.status, answer.error_code) == (400, "CSRPublicKeyInvalid")
+    assert row_status(kit) is None
+
+
+def test_the_key_is_proved_by_the_handshake() -> None:
+    kit = ready()
+    body = canonical.dumps(join_request(KEY))
+    assert kit.caller().post("/node/join", body=body).status == 401
+    stolen = kit.caller(new_key()).post("/node/join", body=body)
+    assert (stolen.status, stolen.error_code) == (401, "InvalidQuote")
+
+
+def nested(depth: int) -> dict[str, object]:
+    value: dict[str, object] = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+def test_free_json_is_not_nested_deeper_than_its_readers_go() -> None:
+    kit = ready()
+    body = canonical.dumps(join_request(KEY)).replace(
+        b'"x"}', b"%s}" % canonical.dumps(nested(100)), 1
+    )
+    assert b'"a":{"a"' in body
+    answer = kit.caller(KEY).post("/node/join", body=body)
+    assert (answer.status, answer.error_code) == (400, "InvalidInput")
+
+
+BODIES = [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"quote_info": 1}', b'{"a": ' * 5000]
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_bodies_that_are_no_request(body: bytes) -> None:
+    kit = ready()
+    answer = kit.caller(KEY).post("/node/join", body=body)
+    assert (answer.status, answer.error_code) == (400, "InvalidInput")
+    assert kit.failures == []
