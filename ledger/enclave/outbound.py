@@ -80,6 +80,7 @@ class Exchange:
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[bytes, bytes] = {}
         self._head_size = 0
+        self._received_size = 0
         self._in_body = False
         self._body: list[bytes] = []
         self._body_size = 0
@@ -124,12 +125,16 @@ class Exchange:
     # -- the answer --------------------------------------------------------------------
 
     def _parse(self, plaintext: bytes) -> None:
+        self._received_size += len(plaintext)
         try:
             self._parser.feed_data(plaintext)
         except httptools.HttpParserUpgrade:
             self._finish("the server wants another protocol")
         except httptools.HttpParserError as error:
             self._finish(f"the answer is not HTTP: {error}")
+        # The parser keeps a header that does not end to itself.
+        if not self._in_body and self._received_size > HEAD_SIZE_MAX:
+            self._finish(f"the answer's headers are larger than {HEAD_SIZE_MAX} bytes")
 
     def _ended(self) -> None:
         # Without a length, the end of the stream is the end of the body.
