@@ -54,6 +54,10 @@ class Configurations:
         """Nodes that were in a configuration and are not in the newest one."""
         return frozenset(self._left.union(*self.node_sets) - self.newest)
 
+    def has_left(self, node: NodeId) -> bool:
+        """Say whether a node was in a configuration that is over, and is in none any more."""
+        return node in self._left
+
     def add(self, seqno: int, nodes: frozenset[NodeId]) -> bool:
         """Take a configuration over, unless it has the members of the newest one.
 

@@ -61,6 +61,10 @@ class Admission(Protocol):
         """Return the primary's address of an interface; None when it is not known."""
         ...
 
+    def has_left(self, node_id: str) -> bool:
+        """Say whether a node took part before: no ID is trusted twice."""
+        ...
+
     def endorse(self, request_pem: str) -> str:
         """Return a first node certificate for a checked request, PEM."""
         ...
@@ -104,6 +108,7 @@ def _join(admission: Admission, ctx: CallContext) -> Response:
         key,
         startup_seqno=admission.startup_seqno,
         trust_at_once=admission.trust_at_once,
+        has_left=admission.has_left(key.id),
     )
     match outcome:
         case Refused(why=why, message=message):

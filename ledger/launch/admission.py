@@ -4,6 +4,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from ledger.base.clock import Clock
+from ledger.base.ids import NodeId
 from ledger.boundary.settings import Settings
 from ledger.codec import canonical
 from ledger.crypto.certificate import CertificateRequest
@@ -65,6 +66,10 @@ class NodeAdmission:
         record = info.rpc_interfaces.get(interface) or next(iter(info.rpc_interfaces.values()))
         address = record.get("published_address")
         return address if isinstance(address, str) else None
+
+    def has_left(self, node_id: str) -> bool:
+        """Say whether a node took part before: no ID is trusted twice."""
+        return self.replica.raft.state.configurations.has_left(NodeId(node_id))
 
     def endorse(self, request_pem: str) -> str:
         """Return a first node certificate for a checked request, PEM."""

@@ -156,7 +156,13 @@ class Known:
 
 
 def judge(
-    tx: Tx, request: JoinRequest, key: PublicKey, *, startup_seqno: int, trust_at_once: bool
+    tx: Tx,
+    request: JoinRequest,
+    key: PublicKey,
+    *,
+    startup_seqno: int,
+    trust_at_once: bool,
+    has_left: bool = False,
 ) -> Admitted | Known | Refused:
     """Judge a join request against the tables.
 
@@ -166,11 +172,12 @@ def judge(
         key: The joiner's key, from its client certificate.
         startup_seqno: Seqno the primary itself started from.
         trust_at_once: Whether a node may be trusted without the members while the service opens.
+        has_left: Whether the node took part before and was removed; its row may be forgotten.
     """
     known = tx.table(NODES_INFO).get(key.id)
+    if has_left or (known is not None and known.status is NodeStatus.RETIRED):
+        return Refused(Refusal.NODE_STATE, f"Node {key.id} was removed; start a new one.")
     if known is not None:
-        if known.status is NodeStatus.RETIRED:
-            return Refused(Refusal.NODE_STATE, f"Node {key.id} was removed; start a new one.")
         return Known(known)
     refused = (
         _check_shape(request)

@@ -75,11 +75,15 @@ class FakeAdmission:
         self.trust_at_once = False
         self.is_primary = True
         self.primary: str | None = "127.0.0.9:9"
+        self.left: set[str] = set()
         self.told: list[tuple[str, NodeStatus]] = []
 
     def primary_address(self, interface: str) -> str | None:
         assert interface == "app_client"
         return self.primary
+
+    def has_left(self, node_id: str) -> bool:
+        return node_id in self.left
 
     def endorse(self, request_pem: str) -> str:
         assert "CERTIFICATE REQUEST" in request_pem

@@ -96,6 +96,14 @@ def test_refusals_have_their_status_and_write_nothing() -> None:
     assert row_status(kit) is None
 
 
+def test_a_node_that_was_forgotten_does_not_come_back_under_its_id() -> None:
+    kit = ready()
+    kit.admission.left.add(ID)
+    answer = ask(kit)
+    assert (answer.status, answer.error_code) == (400, "InvalidNodeState")
+    assert row_status(kit) is None
+
+
 def test_the_key_is_proved_by_the_handshake() -> None:
     kit = ready()
     body = canonical.dumps(join_request(KEY))

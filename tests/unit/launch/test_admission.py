@@ -13,6 +13,7 @@ from ledger.launch.admission import NodeAdmission
 from ledger.launch.identity import ServiceIdentity
 from ledger.tables.nodes import NODES_INFO, NodeStatus
 from tests.unit.launch.test_joining import Log, new_keys
+from tests.unit.launch.test_network_peer_book import retired
 from tests.unit.replica.harness import SECRET, ManualClock, Network, Service, TestNode, node_info
 
 
@@ -128,6 +129,29 @@ def test_the_operator_reads_of_every_node_that_is_taken_in(
     assert "d" * 64 in line
     if status is NodeStatus.TRUSTED:
         assert "virtual evidence proves nothing" in line
+
+
+def test_a_node_that_left_is_remembered_when_its_row_is_forgotten() -> None:
+    service = Service()
+    nodes = [TestNode(service) for _ in range(3)]
+    nodes[0].start()
+    network = Network(*nodes)
+    network.trust(*nodes)
+    network.run()
+    primary, leaving = nodes[0], nodes[2]
+    assert not admission(primary).has_left(leaving.id)
+    for row in (retired(committed=False), retired(committed=True), None):
+        tx = primary.replica.begin()
+        table = tx.table(NODES_INFO)
+        if row is None:
+            table.remove(leaving.id)
+        else:
+            table.put(leaving.id, row)
+        assert primary.replica.commit(tx, None) is not None
+        network.run()
+    assert [admission(node).has_left(leaving.id) for node in nodes[:2]] == [True, True]
+    assert not admission(primary).has_left(primary.id)
+    assert not admission(primary).has_left("f" * 64)
 
 
 def test_settings_are_what_admission_expects() -> None:
