@@ -16,6 +16,7 @@ from ledger.endpoints.pipeline import Frontend, Pipeline
 from ledger.endpoints.registry import Registry
 from ledger.frontends.common import add_common
 from ledger.frontends.join import Admission, add_join
+from ledger.frontends.jwt_metrics import Metrics, add_jwt_metrics
 from ledger.frontends.node import add_node_endpoints
 from ledger.frontends.node_facts import NodeFacts
 from ledger.frontends.node_removal import add_node_removal
@@ -40,6 +41,7 @@ class FrontendParts:
         governance: What ``/gov`` is connected to.
         admission: Takes new nodes in.
         interfaces: RPC interfaces.
+        jwt_metrics: How refreshing the keys of token issuers goes.
         placement: Where requests run, None for always here.
         clock: Time.
         log: For failures of handlers.
@@ -53,6 +55,7 @@ class FrontendParts:
     governance: GovernanceParts
     admission: Admission
     interfaces: tuple[InterfaceSettings, ...]
+    jwt_metrics: Metrics
     placement: Placement | None
     clock: Clock
     log: NodeLog
@@ -64,6 +67,7 @@ def build_pipeline(parts: FrontendParts) -> Pipeline:
     node = Registry("/node", title="Quorate node", description="This node and its service.")
     add_node_endpoints(node, parts.facts)
     add_node_removal(node)
+    add_jwt_metrics(node, parts.jwt_metrics)
     add_join(node, parts.admission)
     registries = {"app": parts.app.build(), "gov": build_governance(parts.governance), "node": node}
     for registry in registries.values():

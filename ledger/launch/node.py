@@ -31,6 +31,7 @@ from ledger.launch.facts import Facts
 from ledger.launch.frontends import FrontendParts, ReplicaView, build_pipeline
 from ledger.launch.identity import new_node_identity
 from ledger.launch.joining import Joined, Joining
+from ledger.launch.jwt_refresh import JwtRefresh
 from ledger.launch.keys import Keys
 from ledger.launch.membership import own_record, start_service
 from ledger.launch.network import Dialling, NodeNetwork
@@ -123,6 +124,13 @@ class Node:
             self._log,
         )
         self.runtime.peers = self._network.peers
+        self._jwt_refresh = JwtRefresh(
+            self.replica,
+            self._backend,
+            self._dialling.send_request,
+            settings.jwt_key_refresh_interval_ms,
+            self._log,
+        )
 
     def _build_pipeline(self, entropy: Entropy) -> Pipeline:
         replica, clock = self.replica, self._clock
@@ -142,6 +150,7 @@ class Node:
                 ),
                 admission=NodeAdmission(replica, self.keys, self._settings, clock, self._log),
                 interfaces=self._settings.interfaces,
+                jwt_metrics=self._jwt_refresh.metrics,
                 placement=self._placement,
                 clock=clock,
                 log=self._log,
@@ -223,6 +232,7 @@ class Node:
         self._placement.tick(elapsed_ms)
         self._network.peers.tick(elapsed_ms)
         self._dialling.tick(elapsed_ms)
+        self._jwt_refresh.tick(elapsed_ms)
         if self._joining is not None:
             self._joining.tick()
             if self._joining.is_over:
