@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ledger.sandbox.process import NodeProcess
-from ledger.sandbox.reconfiguration import retire_node
+from ledger.sandbox.reconfiguration import forget_node, retire_node
 from tests.e2e.cluster_kit import ELECTION_TIMEOUT_S, Cluster, cluster, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -116,6 +116,33 @@ def test_a_node_that_was_removed_stays_out(tmp_path: Path) -> None:
                 await service.load.wait_for_writes(300)
                 assert await service.view(primary) == view
                 assert await removed.stop() == 0
+            await service.check()
+
+    asyncio.run(scenario())
+
+
+def test_a_node_that_slept_finds_a_service_of_strangers(tmp_path: Path) -> None:
+    """All that it knew are gone when it wakes; the new ones have to be heard, and answered."""
+
+    async def scenario() -> None:
+        async with cluster(tmp_path) as service:
+            sandbox = service.sandbox
+            first, second, sleeper = sandbox.nodes
+            members = [member.identity for member in sandbox.files.members]
+            async with service.load.running():
+                await service.load.wait_for_writes()
+                service.suspend(sleeper)
+                stranger = await sandbox.add_node()
+                await sandbox.add_node()
+                for node in (first, second):
+                    async with sandbox.session_with(stranger) as session:
+                        await retire_node(session, members, node.node_id, print)
+                        await node.stop()
+                        await forget_node(session, node.node_id)
+                await service.load.wait_for_writes()
+                service.resume(sleeper)
+                await wait_until("the sleeper follows", lambda: service.follows(sleeper))
+                await service.load.wait_for_writes()
             await service.check()
 
     asyncio.run(scenario())
