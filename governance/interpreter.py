@@ -7,7 +7,7 @@ whoever runs scripts of others does so in a process with limits of its own. Deep
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import starlark
@@ -172,23 +172,38 @@ def constitution_problem(
         size_max: Largest allowed size, in bytes.
         options: Limits of the evaluation; none when it is one's own file.
     """
+    return _definition_problem("constitution", source, size_max, CONSTITUTION_FUNCTIONS, options)
+
+
+def ballot_problem(source: str, size_max: int) -> str | None:
+    """Say why a source, which is one's own, is no ballot; arguments as above."""
+    return _definition_problem("ballot", source, size_max, ("vote",), None)
+
+
+def _definition_problem(
+    what: str,
+    source: str,
+    size_max: int,
+    functions: Sequence[str],
+    options: starlark.EvalOptions | None,
+) -> str | None:
     problem = source_problem(source, size_max)
     if problem is not None:
         return problem
     options = options or starlark.EvalOptions()
     try:
-        module = _load("constitution", source, options, _no_host)
-        for name in CONSTITUTION_FUNCTIONS:
+        module = _load(what, source, options, _no_host)
+        for name in functions:
             kind = _evaluate(module, "check", f"type({name})", options)
             if kind != "function":
-                return f"the constitution's {name} is of type {kind}, want a function"
+                return f"the {what}'s {name} is of type {kind}, want a function"
     except starlark.StarlarkError as error:
-        return f"the constitution does not load: {_reason_of(str(error))}"
+        return f"the {what} does not load: {_reason_of(str(error))}"
     return None
 
 
 def _no_host(name: object, arguments: object) -> Any:  # noqa: ANN401, ARG001 - same shape as the real one
-    raise HostError("a constitution makes no calls to the node while it loads")
+    raise HostError("a script makes no calls to the node while it loads")
 
 
 def _load(

@@ -1,19 +1,25 @@
 """``quorate gov``: what members do, signed with their keys."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+from typing_extensions import override
 
+from governance.ballots import BALLOT_SIZE_MAX
 from governance.defaults import Variant, constitution
+from governance.interpreter import ballot_problem
 from governance.replay.offline import check_ballot, check_constitution, check_proposal
 from ledger.base.errors import FormatError, MisuseError
 from ledger.cli import gov_shares, gov_vault
-from ledger.cli.gov_actions import GUIDES, build_action, explain, read_text
-from ledger.cli.gov_talk import EXIT_REFUSED, as_member, get_json, get_text
+from ledger.cli.gov_actions import GUIDES, build_action, explain, explain_all, read_text
+from ledger.cli.gov_changes import change_lines, current_state
+from ledger.cli.gov_talk import EXIT_REFUSED, as_member, reading
 from ledger.cli.gov_target import (
     CertificateOption,
     KeyOption,
@@ -21,15 +27,20 @@ from ledger.cli.gov_target import (
     NodeOption,
     SandboxOption,
     ServiceOption,
+    SignOption,
     target,
 )
-from ledger.cli.gov_text import constitution_lines, proposal_lines, service_lines, summary_line
-from ledger.client.governance import ACCEPTING_BALLOT
+from ledger.cli.gov_text import printable, proposal_lines, service_lines, summary_line
+from ledger.client.governance import ACCEPTING_BALLOT, Governance
 from ledger.client.identity import read_pem
 from ledger.codec import canonical
 
 REJECTING_BALLOT = "def vote(proposal, proposer_id): return False"
-app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Govern a service as one of its members; every message is signed with the member's key.",
+)
 app.command()(gov_shares.init_member)
 app.command()(gov_shares.submit_share)
 app.command()(gov_vault.prepare)
@@ -39,13 +50,26 @@ ProposalArgument = Annotated[str, typer.Argument(help="ID of the proposal.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 
 
-@app.command()
+class ProposeCommand(TyperCommand):
+    """``propose``, whose ``--help`` explains the action that is named beside it."""
+
+    @override
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        named = next((args[at + 1] for at, each in enumerate(args[:-1]) if each == "--action"), "")
+        if named in GUIDES:
+            self.epilog = explain(named).replace("\n", "\n\n")
+        else:
+            self.epilog = "All actions: quorate gov actions. What one takes: --action NAME --help."
+        return super().parse_args(ctx, args)
+
+
+@app.command(cls=ProposeCommand)
 def propose(
     file: Annotated[
         Path | None, typer.Argument(help='Proposal as JSON, {"actions": […]}; - is standard input.')
     ] = None,
     action: Annotated[
-        str | None, typer.Option("--action", help="One action; see: quorate gov actions.")
+        str | None, typer.Option("--action", help="One action; with --help, what it takes.")
     ] = None,
     arg: Annotated[
         list[str] | None,
@@ -56,6 +80,7 @@ def propose(
     sandbox: SandboxOption = None,
     member_cert: CertificateOption = None,
     member_key: KeyOption = None,
+    member_sign: SignOption = None,
     member: MemberOption = 0,
     as_json: JsonOption = False,
     print_id: Annotated[
@@ -64,7 +89,7 @@ def propose(
 ) -> None:
     """Propose a file's actions, or one action built from words."""
     actions = _actions_of(file, action, arg or [])
-    at = target(node, service_cert, sandbox, member_cert, member_key, member)
+    at = target(node, service_cert, sandbox, member_cert, member_key, member_sign, member)
     proposal = as_member(at, lambda each: each.propose(actions))
     if print_id:
         print(proposal["proposalId"])
@@ -84,6 +109,7 @@ def vote(
     sandbox: SandboxOption = None,
     member_cert: CertificateOption = None,
     member_key: KeyOption = None,
+    member_sign: SignOption = None,
     member: MemberOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -93,7 +119,7 @@ def vote(
     source = REJECTING_BALLOT if against else ACCEPTING_BALLOT
     if ballot is not None:
         source = read_text(ballot)
-    at = target(node, service_cert, sandbox, member_cert, member_key, member)
+    at = target(node, service_cert, sandbox, member_cert, member_key, member_sign, member)
     _print_proposal(as_member(at, lambda each: each.vote(proposal_id, source)), as_json=as_json)
 
 
@@ -105,11 +131,12 @@ def withdraw(
     sandbox: SandboxOption = None,
     member_cert: CertificateOption = None,
     member_key: KeyOption = None,
+    member_sign: SignOption = None,
     member: MemberOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Withdraw an own proposal."""
-    at = target(node, service_cert, sandbox, member_cert, member_key, member)
+    at = target(node, service_cert, sandbox, member_cert, member_key, member_sign, member)
     _print_proposal(as_member(at, lambda each: each.withdraw(proposal_id)), as_json=as_json)
 
 
@@ -120,10 +147,11 @@ def ack(
     sandbox: SandboxOption = None,
     member_cert: CertificateOption = None,
     member_key: KeyOption = None,
+    member_sign: SignOption = None,
     member: MemberOption = 0,
 ) -> None:
     """Acknowledge the service's state: the member becomes active."""
-    at = target(node, service_cert, sandbox, member_cert, member_key, member)
+    at = target(node, service_cert, sandbox, member_cert, member_key, member_sign, member)
     as_member(at, lambda each: each.acknowledge())
     print(f"Member {at.signer().id} is active.")
 
@@ -141,16 +169,28 @@ def show(
     """Show a proposal with what it would do and how the votes stand, or the service."""
     at = target(node, service_cert, sandbox)
     if proposal_id is None:
-        info, members = get_json(at, "/gov/service/info", "/gov/service/members")
-        found = {**info, "members": members["value"]}
-        _print(found, service_lines(info, members["value"]), as_json=as_json)
+        info, members = reading(at, _service)
+        _print({**info, "members": members}, service_lines(info, members), as_json=as_json)
         return
-    path = f"/gov/members/proposals/{proposal_id}"
-    proposal, actions = get_json(at, path, f"{path}/actions")
-    lines = list(proposal_lines(proposal, actions))
-    if proposal["proposalState"] == "Open" and not as_json:
-        lines += constitution_lines(actions, get_text(at, "/gov/service/constitution"))
-    _print({**proposal, "proposal": actions}, lines, as_json=as_json)
+    wanted = proposal_id
+    proposal, proposed, changes = reading(at, lambda each: _proposal(each, wanted))
+    lines = [*proposal_lines(proposal, proposed), *changes]
+    _print({**proposal, "proposal": proposed}, lines, as_json=as_json)
+
+
+async def _service(governance: Governance) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    return await governance.service(), await governance.members()
+
+
+async def _proposal(
+    governance: Governance, proposal_id: str
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """Return a proposal's state, what is proposed, and what an open one would change."""
+    proposal = await governance.proposal(proposal_id)
+    proposed = await governance.proposed(proposal_id)
+    if proposal["proposalState"] != "Open":
+        return proposal, proposed, []
+    return proposal, proposed, list(change_lines(proposed, await current_state(governance)))
 
 
 @app.command(name="list")
@@ -165,13 +205,13 @@ def list_(
 ) -> None:
     """List proposals."""
     at = target(node, service_cert, sandbox)
-    [found] = get_json(at, "/gov/members/proposals" + ("?include=closed" if closed else ""))
-    _print(found, map(summary_line, found["value"]), as_json=as_json)
+    found = reading(at, lambda each: each.proposals(closed=closed))
+    _print({"value": found}, map(summary_line, found), as_json=as_json)
 
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="Proposal (JSON), or constitution or ballot.")],
+    file: Annotated[Path, typer.Argument(help="Proposal (JSON), constitution or ballot (.star).")],
     constitution_file: Annotated[
         Path | None, typer.Option("--constitution", help="Judge a proposal by this constitution.")
     ] = None,
@@ -183,10 +223,14 @@ def check(
     ] = None,
     service_cert: ServiceOption = None,
 ) -> None:
-    """Try a proposal or a constitution offline, with the code that a service runs."""
+    """Try a proposal, a constitution or a ballot offline, with the code that a service runs.
+
+    A file whose name ends in .star is a ballot when it defines vote, and else a constitution.
+    """
     text = read_text(file)
     if file.suffix == ".star":
-        _verdict(check_constitution(text))
+        is_ballot = re.search(r"^def vote\b", text, re.MULTILINE) is not None
+        _verdict(ballot_problem(text, BALLOT_SIZE_MAX) if is_ballot else check_constitution(text))
         return
     proposal = _proposal_of(text)
     source = constitution(variant) if constitution_file is None else read_text(constitution_file)
@@ -204,8 +248,7 @@ def actions(
     if name is not None:
         print(explain(name))
         return
-    for each, guide in GUIDES.items():
-        print(f"{each:<36}{guide.summary}")
+    print(explain_all())
 
 
 @app.command(name="constitution")
@@ -244,10 +287,10 @@ def _print_proposal(proposal: dict[str, Any], *, as_json: bool) -> None:
 
 def _print(value: object, lines: Iterable[str], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(value, indent=2, ensure_ascii=False))
+        print(json.dumps(value, indent=2))
         return
     for line in lines:
-        print(line)
+        print(printable(line))
 
 
 def _verdict(problem: str | None) -> None:

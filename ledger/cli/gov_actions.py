@@ -86,7 +86,7 @@ GUIDES: dict[str, Guide] = {
     ),
     "trigger_recovery_shares_refresh": Guide("Make new recovery shares.", {}, {}),
     "trigger_ledger_rekey": Guide("Encrypt with a new ledger secret from now on.", {}, {}),
-    "trigger_ledger_chunk": Guide("End the ledger chunk.", {}, {}),
+    "trigger_ledger_chunk": Guide("End the ledger chunk with the next signature.", {}, {}),
     "trigger_snapshot": Guide("Make a snapshot.", {}, {}),
     "set_script_limits": Guide(
         "Change the limits of scripts.",
@@ -109,33 +109,59 @@ GUIDES: dict[str, Guide] = {
     ),
     "set_all_nodes_certificate_validity": Guide("Renew all nodes' certificates.", _FROM, _DAYS),
     "set_service_certificate_validity": Guide("Renew the service's certificate.", _FROM, _DAYS),
-    "add_virtual_measurement": Guide("Let a measurement join.", {"measurement": "text"}, {}),
-    "remove_virtual_measurement": Guide("No longer.", {"measurement": "text"}, {}),
-    "add_virtual_host_data": Guide("Let host data join.", {"host_data": "64 hex characters"}, {}),
-    "remove_virtual_host_data": Guide("No longer.", {"host_data": "64 hex characters"}, {}),
-    "add_snp_measurement": Guide("Let a measurement join.", {"measurement": "96 hex"}, {}),
-    "remove_snp_measurement": Guide("No longer.", {"measurement": "96 hex characters"}, {}),
+    "add_virtual_measurement": Guide(
+        "Let nodes with a virtual measurement join.", {"measurement": "text"}, {}
+    ),
+    "remove_virtual_measurement": Guide(
+        "Let nodes with a virtual measurement join no longer.", {"measurement": "text"}, {}
+    ),
+    "add_virtual_host_data": Guide(
+        "Let nodes with this code and configuration join; the refused node's log has it.",
+        {"host_data": "64 hex characters"},
+        {},
+    ),
+    "remove_virtual_host_data": Guide(
+        "Let nodes with this code and configuration join no longer.",
+        {"host_data": "64 hex characters"},
+        {},
+    ),
+    "add_snp_measurement": Guide(
+        "Let nodes with an SNP measurement join.", {"measurement": "96 hex characters"}, {}
+    ),
+    "remove_snp_measurement": Guide(
+        "Let nodes with an SNP measurement join no longer.",
+        {"measurement": "96 hex characters"},
+        {},
+    ),
     "add_snp_host_data": Guide(
-        "Let host data join.",
+        "Let nodes with SNP host data join.",
         {"host_data": "64 hex characters", "security_policy": "policy with that digest, or empty"},
         {},
     ),
-    "remove_snp_host_data": Guide("No longer.", {"host_data": "64 hex characters"}, {}),
+    "remove_snp_host_data": Guide(
+        "Let nodes with SNP host data join no longer.", {"host_data": "64 hex characters"}, {}
+    ),
     "add_snp_uvm_endorsement": Guide(
         "Trust an issuer of utility VMs.",
         {"did": "issuer", "feed": "feed", "svn": "lowest security version"},
         {},
     ),
-    "remove_snp_uvm_endorsement": Guide("No longer.", {"did": "issuer", "feed": "feed"}, {}),
+    "remove_snp_uvm_endorsement": Guide(
+        "Trust an issuer of utility VMs no longer.", {"did": "issuer", "feed": "feed"}, {}
+    ),
     "set_snp_minimum_tcb_version": Guide(
-        "Demand a firmware version.",
+        "Demand a lowest firmware version of a processor.",
         {**_CPUID, "tcb_version": "object of boot_loader, tee, snp, microcode (:=)"},
         {},
     ),
     "set_snp_minimum_tcb_version_hex": Guide(
-        "Demand a firmware version.", {**_CPUID, "tcb_version": "16 hex characters"}, {}
+        "Demand a lowest firmware version of a processor.",
+        {**_CPUID, "tcb_version": "16 hex characters"},
+        {},
     ),
-    "remove_snp_minimum_tcb_version": Guide("Demand none.", _CPUID, {}),
+    "remove_snp_minimum_tcb_version": Guide(
+        "Demand no lowest firmware version of a processor.", _CPUID, {}
+    ),
     "set_jwt_issuer": Guide(
         "Register a token issuer.",
         {"issuer": "issuer; an https address with auto_refresh"},
@@ -150,9 +176,9 @@ GUIDES: dict[str, Guide] = {
     ),
     "remove_jwt_issuer": Guide("Remove an issuer and its keys.", {"issuer": "issuer"}, {}),
     "set_ca_cert_bundle": Guide(
-        "Name CA certificates.", {"name": "name", "cert_bundle": "certificates, PEM"}, {}
+        "Give CA certificates a name.", {"name": "name", "cert_bundle": "certificates, PEM"}, {}
     ),
-    "remove_ca_cert_bundle": Guide("Remove them.", {"name": "name"}, {}),
+    "remove_ca_cert_bundle": Guide("Remove CA certificates.", {"name": "name"}, {}),
 }
 
 
@@ -194,6 +220,11 @@ def explain(name: str) -> str:
     lines += [f"  --arg {each}=…  {meaning}" for each, meaning in guide.required.items()]
     lines += [f"  [--arg {each}=…]  {meaning}" for each, meaning in guide.optional.items()]
     return "\n".join(lines)
+
+
+def explain_all() -> str:
+    """Return all actions, a line of text each."""
+    return "\n".join(f"{each:<36}{guide.summary}" for each, guide in GUIDES.items())
 
 
 def _listed(known: dict[str, str]) -> str:

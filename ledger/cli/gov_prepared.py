@@ -4,8 +4,6 @@ A prepared message is a JSON file, ``{"algorithm", "digest", "protected", "paylo
 strings in base64. The signer signs ``digest`` and returns ``r || s``.
 """
 
-import base64
-import binascii
 from pathlib import Path
 
 import msgspec
@@ -70,16 +68,3 @@ def read_prepared(file: Path) -> tuple[PreparedRequest, str]:
     if curve is None:
         raise FormatError(f"got algorithm {content.algorithm[:40]!r}, want {', '.join(_CURVES)}")
     return PreparedRequest(curve, content.protected, content.payload), content.path
-
-
-def parse_signature(text: str) -> bytes:
-    """Return a signature in base64, of either alphabet, padded or not.
-
-    Raises:
-        FormatError: it is no base64.
-    """
-    bare = text.strip().rstrip("=").replace("-", "+").replace("_", "/")
-    try:
-        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise FormatError("got a signature that is no base64") from error

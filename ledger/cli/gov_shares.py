@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.base.ids import MemberId
-from ledger.cli.gov_talk import get_json, send
+from ledger.cli.gov_talk import as_member
 from ledger.cli.gov_target import (
     CertificateOption,
     KeyOption,
@@ -15,12 +14,10 @@ from ledger.cli.gov_target import (
     NodeOption,
     SandboxOption,
     ServiceOption,
+    SignOption,
     target,
 )
-from ledger.cli.gov_vault import path_of
 from ledger.client.identity import create_encryption_key, create_identity, read_pem
-from ledger.codec import canonical
-from ledger.crypto.cose_governance import MessageType, sign_request
 from ledger.crypto.rsa import RsaPrivateKey
 
 
@@ -52,20 +49,10 @@ def submit_share(
     sandbox: SandboxOption = None,
     member_cert: CertificateOption = None,
     member_key: KeyOption = None,
+    member_sign: SignOption = None,
     member: MemberOption = 0,
 ) -> None:
     """Decrypt the member's recovery share and submit it."""
-    at = target(node, service_cert, sandbox, member_cert, member_key, member)
-    identity = at.signer()
-    [held] = get_json(at, f"/gov/recovery/encrypted-shares/{identity.id}")
+    at = target(node, service_cert, sandbox, member_cert, member_key, member_sign, member)
     key = RsaPrivateKey.from_pem(read_pem(encryption_key))
-    share = key.unwrap(canonical.b64decode(held["encryptedShare"]))
-    message = sign_request(
-        identity.key,
-        MemberId(identity.id),
-        MessageType.RECOVERY_SHARE,
-        canonical.dumps({"share": canonical.b64encode(share)}),
-        created_at=int(time.time()),
-    )
-    answer = send(at, path_of(MessageType.RECOVERY_SHARE, identity.id, None), message)
-    print(answer.json()["message"])
+    print(as_member(at, lambda each: each.submit_share(key))["message"])

@@ -13,7 +13,9 @@ import typer
 from ledger.base.errors import FormatError, MisuseError
 from ledger.client.identity import Identity, read_pem
 from ledger.client.session import Session
+from ledger.client.signers import Signer, VaultSigner, command_signer
 from ledger.codec import canonical
+from ledger.crypto.certificate import Certificate
 
 SANDBOX_FILE = "sandbox.json"
 
@@ -41,6 +43,16 @@ KeyOption = Annotated[
     Path | None,
     typer.Option("--member-key", envvar="QUORATE_MEMBER_KEY", help="Key of the member, PEM."),
 ]
+SignOption = Annotated[
+    str | None,
+    typer.Option(
+        "--member-sign",
+        envvar="QUORATE_MEMBER_SIGN",
+        metavar="COMMAND",
+        help="Instead of a key: a command that reads a digest and prints the signature, "
+        "for example pkcs11-tool.",
+    ),
+]
 MemberOption = Annotated[
     int, typer.Option("--member", min=0, help="Which member of the sandbox signs.")
 ]
@@ -58,20 +70,22 @@ class Target:
 
     address: str
     service_certificate: str
-    member: Identity | None
+    member: Signer | None
 
     def session(self) -> Session:
         """Return a session with the service, to be used with ``async with``."""
         return Session(self.address, self.service_certificate)
 
-    def signer(self) -> Identity:
+    def signer(self) -> Signer:
         """Return the member that signs.
 
         Raises:
             MisuseError: nobody was named.
         """
         if self.member is None:
-            raise MisuseError("got no member, want --member-cert and --member-key, or --sandbox")
+            raise MisuseError(
+                "got no member, want --member-cert with --member-key or --member-sign, or --sandbox"
+            )
         return self.member
 
 
@@ -81,6 +95,7 @@ def target(
     sandbox: Path | None,
     certificate: Path | None = None,
     key: Path | None = None,
+    sign: str | None = None,
     member: int = 0,
 ) -> Target:
     """Return what the options name. Single options win over the sandbox's.
@@ -94,12 +109,21 @@ def target(
     service_file = service or described.get("service_certificate")
     if address is None or service_file is None:
         raise MisuseError("got no service, want --node and --service-cert, or --sandbox DIR")
-    if (certificate is None) != (key is None):
-        raise MisuseError("got half of a member, want --member-cert and --member-key")
-    identity = _sandbox_member(described, member)
-    if certificate is not None and key is not None:
-        identity = Identity.load(certificate, key)
+    identity = _named_member(certificate, key, sign) or _sandbox_member(described, member)
     return Target(address, read_pem(Path(service_file)).decode("ascii", "replace"), identity)
+
+
+def _named_member(certificate: Path | None, key: Path | None, sign: str | None) -> Signer | None:
+    if certificate is None and key is None and sign is None:
+        return None
+    if certificate is None or (key is None) == (sign is None):
+        raise MisuseError(
+            "got half of a member, want --member-cert and one of --member-key and --member-sign"
+        )
+    if key is not None:
+        return Identity.load(certificate, key)
+    assert sign is not None, "one of the two was just seen to be there"
+    return VaultSigner(Certificate.parse(read_pem(certificate)), command_signer(sign))
 
 
 def _sandbox(directory: Path) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Governance for eyes: proposals, members and the service as lines of text."""
 
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 VALUE_WIDTH_MAX = 100
@@ -28,22 +27,6 @@ def proposal_lines(proposal: Mapping[str, Any], actions: object = None) -> Itera
             yield from _action(action)
 
 
-def constitution_lines(actions: object, current: str) -> Iterator[str]:
-    """Describe what a proposal would change in the constitution, as a diff; nothing without one."""
-    if not isinstance(actions, Mapping):
-        return
-    for action in actions.get("actions") or []:
-        if not isinstance(action, Mapping) or action.get("name") != "set_constitution":
-            continue
-        proposed = (action.get("args") or {}).get("constitution")
-        if isinstance(proposed, str):
-            yield "  constitution"
-            diff = difflib.unified_diff(
-                current.splitlines(), proposed.splitlines(), "current", "proposed", lineterm="", n=1
-            )
-            yield from (f"    {line}" for line in diff)
-
-
 def summary_line(proposal: Mapping[str, Any]) -> str:
     """Describe a proposal in one line."""
     return (
@@ -52,7 +35,7 @@ def summary_line(proposal: Mapping[str, Any]) -> str:
     )
 
 
-def service_lines(info: Mapping[str, Any], members: list[Mapping[str, Any]]) -> Iterator[str]:
+def service_lines(info: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Describe the service and its members."""
     yield f"Service   {info['status']}"
     configuration = info["configuration"]
@@ -60,19 +43,19 @@ def service_lines(info: Mapping[str, Any], members: list[Mapping[str, Any]]) -> 
     yield f"  recoveries          {info['recoveryCount']}"
     yield f"Members   {len(members)}"
     for member in members:
-        data = "" if member["memberData"] is None else f"  {_short(member['memberData'])}"
+        data = "" if member["memberData"] is None else f"  {short(member['memberData'])}"
         yield f"  {member['memberId']}  {member['status']:<8}  {member['recoveryRole']}{data}"
 
 
 def _action(action: object) -> Iterator[str]:
     if not isinstance(action, Mapping):
-        yield f"    - {_short(action)}"
+        yield f"    - {short(action)}"
         return
     yield f"    - {action.get('name')}"
     arguments = action.get("args")
     if isinstance(arguments, Mapping):
         for name, value in arguments.items():
-            yield f"        {name}: {_short(value)}"
+            yield f"        {name}: {short(value)}"
 
 
 def _trace(failure: Mapping[str, Any]) -> Iterator[str]:
@@ -80,10 +63,21 @@ def _trace(failure: Mapping[str, Any]) -> Iterator[str]:
         yield f"            {line}"
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """Return a value in one line that fits a screen."""
     text = value if isinstance(value, str) else repr(value)
     lines = text.strip().splitlines()
     shown = lines[0] if lines else ""
     if len(lines) > 1:
         shown = f"{shown} … ({len(lines)} lines)"
     return shown if len(shown) <= VALUE_WIDTH_MAX else f"{shown[: VALUE_WIDTH_MAX - 1]}…"
+
+
+def printable(line: str) -> str:
+    """Return a line in which nothing moves the cursor, hides text or turns it around.
+
+    What members wrote is shown to other members, who decide by what they see.
+    """
+    if line.isprintable():
+        return line
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)

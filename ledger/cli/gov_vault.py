@@ -6,12 +6,16 @@ from typing import Annotated
 
 import typer
 
+from ledger.base.errors import FormatError
 from ledger.base.ids import MemberId
 from ledger.cli.gov_actions import read_text
-from ledger.cli.gov_prepared import parse_signature, read_prepared, write_prepared
-from ledger.cli.gov_talk import VERSION, send
+from ledger.cli.gov_prepared import read_prepared, write_prepared
+from ledger.cli.gov_talk import in_session
 from ledger.cli.gov_target import NodeOption, SandboxOption, ServiceOption, target
+from ledger.client.governance import path_of, send
 from ledger.client.identity import read_pem
+from ledger.client.session import Session
+from ledger.client.signers import parse_signature
 from ledger.codec import canonical
 from ledger.crypto.certificate import Certificate
 from ledger.crypto.cose_governance import MessageType, prepare_request
@@ -47,7 +51,9 @@ def prepare(
 
 def finish(
     prepared: Annotated[Path, typer.Argument(help="What prepare wrote.")],
-    signature: Annotated[str, typer.Option("--signature", help="r || s in base64.")],
+    signature: Annotated[
+        str, typer.Option("--signature", help="r || s or DER, in base64 of either alphabet.")
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the message there, do not send it.")
     ] = None,
@@ -57,25 +63,20 @@ def finish(
 ) -> None:
     """Finish a prepared message with its signature, and send it."""
     request, path = read_prepared(prepared)
-    message = request.finish(parse_signature(signature))
+    message = request.finish(parse_signature(signature, request.curve))
     if out is not None:
-        out.write_bytes(message)
+        _write(out, message)
         return
-    answer = send(target(node, service_cert, sandbox), path, message)
-    print(answer.body.decode("utf-8", "replace"))
+
+    async def converse(session: Session) -> bytes:
+        return (await send(session, path, message)).expect().body
+
+    answer = in_session(target(node, service_cert, sandbox), converse)
+    print(answer.decode("utf-8", "replace"))
 
 
-_PATHS = {
-    MessageType.PROPOSAL: "/gov/members/proposals:create",
-    MessageType.BALLOT: "/gov/members/proposals/{proposal}/ballots/{member}:submit",
-    MessageType.WITHDRAWAL: "/gov/members/proposals/{proposal}:withdraw",
-    MessageType.ACK: "/gov/members/state-digests/{member}:ack",
-    MessageType.STATE_DIGEST: "/gov/members/state-digests/{member}:update",
-    MessageType.RECOVERY_SHARE: "/gov/recovery/members/{member}:recover",
-    MessageType.ENCRYPTED_RECOVERY_SHARE: "/gov/recovery/members/{member}:recover",
-}
-
-
-def path_of(kind: MessageType, member_id: str, proposal_id: str | None) -> str:
-    """Return path and query that a message of a kind is posted to."""
-    return f"{_PATHS[kind].format(member=member_id, proposal=proposal_id)}?{VERSION}"
+def _write(file: Path, data: bytes) -> None:
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        raise FormatError(f"cannot write {file}: {error.strerror}") from error

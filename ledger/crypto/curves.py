@@ -3,7 +3,7 @@
 import enum
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from ledger.base.errors import FormatError
 
@@ -97,3 +97,19 @@ def twin_signature(signature: bytes, curve: Curve) -> bytes:
     if not 0 < second < curve.order:
         raise FormatError("got a signature whose s is not below the order of the curve")
     return signature[:size] + (curve.order - second).to_bytes(size, "big")
+
+
+def raw_signature(data: bytes, curve: Curve) -> bytes | None:
+    """Return an ECDSA signature as ``r || s``, None when it is none.
+
+    Args:
+        data: ``r || s`` already, ``2 * curve.size`` bytes, or DER.
+        curve: Curve of the key that signed.
+    """
+    if len(data) == 2 * curve.size:
+        return data
+    try:
+        first, second = utils.decode_dss_signature(data)
+        return first.to_bytes(curve.size, "big") + second.to_bytes(curve.size, "big")
+    except (ValueError, OverflowError):
+        return None

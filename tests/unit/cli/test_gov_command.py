@@ -12,8 +12,7 @@ from governance.interpreter import run
 from governance.scripting import ScriptCall
 from ledger.base.errors import FormatError, MisuseError
 from ledger.cli.gov_actions import GUIDES, build_action, explain
-from ledger.cli.gov_prepared import parse_signature
-from ledger.cli.gov_text import constitution_lines, proposal_lines, service_lines, summary_line
+from ledger.cli.gov_text import printable, proposal_lines, service_lines, summary_line
 from ledger.cli.main import run as quorate
 from ledger.client.identity import Identity, create_identity
 from ledger.codec.canonical import b64decode
@@ -162,12 +161,6 @@ class TestVault:
         verify_request(request, member.key.public)
         assert (request.proposal_id, request.payload) == (ID, b'{"ballot": "x"}')
 
-    def test_signatures_in_either_alphabet(self) -> None:
-        assert parse_signature("-_-_\n") == parse_signature("+/+/") == b"\xfb\xff\xbf"
-        assert parse_signature("AA") == parse_signature("AA==") == b"\x00"
-        with pytest.raises(FormatError):
-            parse_signature("?")
-
 
 @pytest.mark.parametrize(
     "arguments",
@@ -237,13 +230,67 @@ def _raw(der: bytes, size: int) -> bytes:
     return b"".join(number.to_bytes(size, "big") for number in decode_dss_signature(der))
 
 
-def test_a_new_constitution_is_shown_as_a_diff() -> None:
-    current = "def validate(p): pass\nx = 1\ny = 2\n"
-    proposed = current.replace("x = 1", "x = 3")
-    actions = {"actions": [{"name": "set_constitution", "args": {"constitution": proposed}}, 3]}
-    lines = list(constitution_lines(actions, current))
-    assert lines[0] == "  constitution"
-    assert "    -x = 1" in lines
-    assert "    +x = 3" in lines
-    for nothing in (None, {}, {"actions": [{"name": "set_user", "args": {}}]}):
-        assert list(constitution_lines(nothing, current)) == []
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("plain, with Umlauten: ü", "plain, with Umlauten: ü"),
+        ("\x1b[2K\rnothing to see", r"\x1b[2K\rnothing to see"),
+        ("one\n  vote  m: for", r"one\n  vote  m: for"),
+        ("user \u202egnorw", r"user \u202egnorw"),
+        ("zero\u200bwidth", r"zero\u200bwidth"),
+    ],
+)
+def test_what_members_wrote_cannot_play_tricks_on_a_terminal(line: str, shown: str) -> None:
+    assert printable(line) == shown
+
+
+def test_help_of_an_action_explains_its_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    assert quorate(["gov", "propose", "--action", "set_recovery_threshold", "--help"]) == 0
+    assert "--arg recovery_threshold=…" in capsys.readouterr().out
+    assert quorate(["gov", "propose", "--help"]) == 0
+    assert "quorate gov actions" in capsys.readouterr().out
+
+
+def test_ballots_are_checked_by_themselves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "ballot.star"
+    for source, code, words in (
+        ("def vote(p, by): return True", 0, "would take it"),
+        ("def vote(p, by): return True\nx = [", 1, "does not load"),
+        ("def vote(p, by): return True\nvote = 3", 1, "want a function"),
+        ("def vote(p, by): return True # " + "x" * 65_536, 1, "want at most 65536"),
+    ):
+        file.write_text(source)
+        assert quorate(["gov", "check", str(file)]) == code
+        assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--member-key", "k"],
+        ["--member-sign", "true"],
+        ["--member-cert", "c"],
+        ["--member-cert", "c", "--member-key", "k", "--member-sign", "true"],
+    ],
+)
+def test_half_a_member_is_none(
+    member: Identity, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = ["--node", "127.0.0.1:1", "--service-cert", str(member.certificate_file)]
+    assert quorate(["gov", "ack", *service, *options]) == 2
+    assert "got half of a member" in capsys.readouterr().err
+
+
+def test_a_message_cannot_be_written_where_there_is_no_directory(
+    tmp_path: Path, member: Identity, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepared = tmp_path / "prepared.json"
+    options = ["--member-cert", str(member.certificate_file), "--out", str(prepared)]
+    assert quorate(["gov", "prepare", "state_digest", *options]) == 0
+    signature = urlsafe_b64encode(member.key.sign_digest(bytes(32))).decode()
+    out = tmp_path / "missing" / "message"
+    words = ["gov", "finish", str(prepared), "--signature", signature, "--out", str(out)]
+    assert quorate(words) == 2
+    assert "cannot write" in capsys.readouterr().err
