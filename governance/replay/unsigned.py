@@ -210,7 +210,7 @@ def _judge_token_keys(changes: Changes, before: Tx) -> Verdict:
     refreshed = {name for name, issuer in issuers.items() if issuer.auto_refresh}
     for kid, value in changes[table].items():
         known = before.map(table).get(kid)
-        if known == value or value == b"[]":
+        if value in {known, b"[]"}:
             return _wrong("key refresh", table, kid, "nodes write no keys that change nothing")
         old = [] if known is None else _decode_keys(known)
         new = [] if value is None else _decode_keys(value)
