@@ -12,6 +12,8 @@ identical ids mean identical prefixes. And the committed log is one: commits ext
 from collections.abc import Mapping
 from typing import Protocol
 
+from typing_extensions import override
+
 from ledger.base.errors import LedgerError
 from ledger.base.ids import NodeId
 from ledger.consensus.quorum import quorum_size
@@ -36,6 +38,10 @@ class InvariantError(LedgerError):
         super().__init__(f"{invariant}: {what}")
         self.invariant = invariant
         self.what = what
+
+    @override
+    def __reduce__(self) -> tuple[type["InvariantError"], tuple[str, str]]:
+        return InvariantError, (self.invariant, self.what)
 
 
 def require(condition: object, invariant: str, what: str) -> None:
@@ -91,15 +97,22 @@ class ObservedLog:
         signatures: Seqnos of signatures above ``commit``.
         configurations: Seqno and members of every configuration in the log that changed the set.
         commit: Highest seqno that the node called committed.
+        followed: The view that the node last began to follow in.
     """
 
-    __slots__ = ("commit", "configurations", "signatures", "views")
+    __slots__ = ("commit", "configurations", "followed", "signatures", "views")
 
     def __init__(self) -> None:
         self.views = [0]
         self.signatures: list[int] = []
         self.configurations: list[tuple[int, frozenset[NodeId]]] = []
         self.commit = 0
+        self.followed = 0
+
+    @property
+    def newest_signature(self) -> int:
+        """Its newest signature, committed or not."""
+        return self.signatures[-1] if self.signatures else self.commit
 
     def copy_until(self, seqno: int) -> "ObservedLog":
         """Return the log of a node that starts from the committed prefix up to ``seqno``."""
@@ -232,7 +245,7 @@ class Invariants:
         if was is PRIMARY:
             require(now is not PRIMARY, "PermittedLogChangesProp", f"primary {name} goes back")
         if now is PRIMARY:
-            newest = log.signatures[-1] if log.signatures else log.commit
+            newest = log.newest_signature
             require(
                 seqno == newest,
                 "PermittedLogChangesProp",
@@ -346,6 +359,20 @@ class Invariants:
                     f"primary {name} of view {view} lacks committed {committed_view}.{seqno}",
                 )
                 break
+
+    def became_backup(self, node: Observed, view: int) -> None:
+        """Check a node that has just begun to follow: in a new view, unsigned entries are gone.
+
+        A primary that its own retirement ends says so too, and follows nobody.
+        """
+        log = node.log
+        if view != log.followed and node.raft.state.leadership is not NONE:
+            log.followed = view
+            require(
+                len(log.views) - 1 == log.newest_signature,
+                "UnsignedTail",
+                f"{node.node_id} follows in {view} with entries above {log.newest_signature}",
+            )
 
     def check_quorum_holds(self, node: Observed) -> None:
         """Check QuorumLogInv and ReplicationInv for what a node has committed.
