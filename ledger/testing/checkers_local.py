@@ -264,6 +264,16 @@ def check_duties(node: Observed, was: Leadership, outputs: Ready) -> None:
         )
 
 
+def check_commit_bound(node: Observed, bound: int) -> None:
+    """Check that a backup has committed nothing beyond what its last message verified."""
+    commit = node.raft.state.commit
+    require(
+        commit <= bound,
+        "CommitBound",
+        f"{node.node_id} commits {commit} on a message that ends at {bound} or before",
+    )
+
+
 def check_message(node: Observed, message: Message, *, tracks_persistence: bool) -> None:
     """Check a message that a node sends."""
     require(

@@ -10,9 +10,10 @@ from typing import Protocol
 from zlib import crc32
 
 from ledger.base.ids import NodeId, TxId
-from ledger.consensus.messages import AppendEntriesResponse, Message
+from ledger.consensus.messages import AppendEntries, AppendEntriesResponse, Message
 from ledger.consensus.ready import (
     Append,
+    BecameBackup,
     BecamePrimary,
     Commit,
     Effect,
@@ -21,7 +22,12 @@ from ledger.consensus.ready import (
 )
 from ledger.consensus.types import Entry, Leadership, Settings
 from ledger.testing.checkers import Invariants, ObservedLog
-from ledger.testing.checkers_local import LocalChecker, check_duties, check_message
+from ledger.testing.checkers_local import (
+    LocalChecker,
+    check_commit_bound,
+    check_duties,
+    check_message,
+)
 from ledger.testing.sim_node import NodeMaker, SimulatedNode
 from ledger.testing.sim_probes import Probes
 
@@ -190,7 +196,10 @@ class Cluster:
         self.probes.before_delivery(to.raft.state, message)
         if type(message) is AppendEntriesResponse:
             to.local.heard_from(source)
+        bound = to.log.commit
         to.raft.step(source, message)
+        if type(message) is AppendEntries:
+            check_commit_bound(to, max(bound, message.last_seqno))
         self._after(to)
 
     def write(self, member: Member, key: int, operation: int) -> tuple[TxId, TxId] | None:
@@ -351,6 +360,8 @@ class Cluster:
                     self.probes.elected(log.active(), log.commit)
                     invariants.became_primary(member, view)
                     self._surroundings.became_primary(member)
+                case BecameBackup(view):
+                    invariants.became_backup(member, view)
                 case RequestRetirementCleanup():
                     self._surroundings.wants_cleanup(member)
                 case _:
