@@ -89,7 +89,9 @@ def refusal(outcome: Identity | Denied) -> str:
 
 
 @pytest.mark.parametrize(
-    "key", [rsa_key(), ec_key(), ec_key(ec.SECP384R1), ec_key(ec.SECP521R1)], ids=str
+    "key",
+    [rsa_key(), ec_key(), ec_key(ec.SECP384R1), ec_key(ec.SECP521R1)],
+    ids=["rsa", "p256", "p384", "p521"],
 )
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
 def test_the_key_decides_how_a_signature_is_read(key: PrivateKey, algorithm: str) -> None:
