@@ -1,6 +1,5 @@
 """What goes wrong in a schedule on a clock, as its plan says and its seed decides."""
 
-
 from typing import TYPE_CHECKING
 
 from ledger.base.ids import NodeId
