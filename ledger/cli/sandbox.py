@@ -92,10 +92,26 @@ async def _serve(options: SandboxOptions, *, demo: bool) -> int:
             await run_demo(sandbox, _tell)
             return 0
         _print_help(sandbox, options)
-        node = await sandbox.wait_until_one_ends()
-        _tell(f"the node in {node.directory} ended by itself with {node.exit_code}:")
-        _tell(node.log_tail())
+        await _watch(sandbox)
         return 1
+
+
+async def _watch(sandbox: Sandbox) -> None:
+    """Tell of nodes that end, until too few are left to commit anything."""
+    quorum = len(sandbox.nodes) // 2 + 1
+    watched = list(sandbox.nodes)
+    while len(watched) >= quorum:
+        ended = [node for node in watched if node.exit_code is not None]
+        if not ended:
+            await sandbox.wait_until_one_ends()
+            continue
+        watched = [node for node in watched if node not in ended]
+        for node in ended:
+            _tell(f"the node in {node.directory} ended by itself with {node.exit_code}:")
+            _tell(node.log_tail())
+        if len(watched) >= quorum:
+            _tell(f"{len(watched)} of {len(sandbox.nodes)} nodes run: the service goes on")
+            await sandbox.describe()
 
 
 def _print_help(sandbox: Sandbox, options: SandboxOptions) -> None:
