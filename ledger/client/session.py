@@ -79,12 +79,15 @@ class RefusedError(LedgerError):
         status: HTTP status.
         code: Error code of the body, or empty.
         message: Message of the body, or its beginning.
+        reasons: What the details of the body say; why nobody was recognised, for a 401.
     """
 
     def __init__(self, answer: Answer) -> None:
         self.status = answer.status
-        self.code, self.message = _error_of(answer)
-        super().__init__(f"got {self.status} {self.code}: {self.message}")
+        self.code, self.message, self.reasons = _error_of(answer)
+        told = [reason for reason in self.reasons if reason not in self.message]
+        because = f" ({'; '.join(told)})" if told else ""
+        super().__init__(f"got {self.status} {self.code}: {self.message}{because}")
 
 
 class Session:
@@ -230,12 +233,18 @@ def _target(answer: Answer, url: str) -> str:
     return location
 
 
-def _error_of(answer: Answer) -> tuple[str, str]:
+def _error_of(answer: Answer) -> tuple[str, str, tuple[str, ...]]:
     try:
         value = answer.json()
     except FormatError:
         value = None
     error = value.get("error") if isinstance(value, dict) else None
-    if isinstance(error, dict):
-        return str(error.get("code", "")), str(error.get("message", ""))
-    return "", answer.body[:200].decode(errors="replace")
+    if not isinstance(error, dict):
+        return "", answer.body[:200].decode(errors="replace"), ()
+    details = error.get("details")
+    reasons = tuple(
+        str(each["message"])
+        for each in (details if isinstance(details, list) else ())
+        if isinstance(each, dict) and "message" in each
+    )
+    return str(error.get("code", "")), str(error.get("message", "")), reasons

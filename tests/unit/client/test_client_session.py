@@ -1,6 +1,7 @@
 """The client's session against small TLS servers that answer what they are told."""
 
 import asyncio
+import json
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -183,6 +184,27 @@ def test_refusals_carry_code_and_message(keys: Keys) -> None:
         with pytest.raises(RefusedError, match="got 404 ResourceNotFound: Unknown path") as caught:
             (await session.get("/x")).expect(200)
         assert (caught.value.status, caught.value.code) == (404, "ResourceNotFound")
+
+    run(keys, [Server([data])], scenario)
+
+
+def test_refusals_say_why_nobody_was_recognised(keys: Keys) -> None:
+    body = json.dumps(
+        {
+            "error": {
+                "code": "InvalidAuthenticationInfo",
+                "message": "Invalid authentication credentials.",
+                "details": [{"message": "Signer is not an active member."}, {"code": "x"}, 3],
+            }
+        }
+    ).encode()
+    data = b"HTTP/1.1 401 x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+
+    async def scenario(session: Session) -> None:
+        with pytest.raises(RefusedError, match="Signer is not an active member") as caught:
+            (await session.get("/x")).expect(200)
+        assert caught.value.reasons == ("Signer is not an active member.",)
+        assert caught.value.message == "Invalid authentication credentials."
 
     run(keys, [Server([data])], scenario)
 
