@@ -135,13 +135,15 @@ class Schedule(Disturbed):
         invariants = self.cluster.invariants
         newest = len(invariants.committed) - 1
         view = invariants.committed[newest]
-        holders = [m for m in self.cluster.alive() if m.log.holds(view, newest)]
+        holders = [m for m in self.cluster.members.values() if m.log.holds(view, newest)]
         for member in holders:
-            for _, nodes in member.log.active():
+            # What a node that has ended wrote last may still be on its way.
+            pending = [held for held in member.log.configurations if held[0] > newest]
+            for _, nodes in member.log.active() if member.is_alive else pending:
                 running = sum(1 for node in nodes if self.cluster.members[node].is_alive)
                 if running < quorum_size(len(nodes)):
                     return False
-        return bool(holders)
+        return any(member.is_alive for member in holders)
 
     def _require_progress(self) -> None:
         healed = self.now
