@@ -7,6 +7,7 @@ async with cluster(tmp_path) as service:
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -66,7 +67,8 @@ class Cluster:
     def kill(self, node: NodeProcess) -> None:
         """End both processes of a node at once, as a power cut does."""
         for pid in processes(node):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # ended with its parent
+                os.kill(pid, signal.SIGKILL)
         node.kill()
 
     def suspend(self, node: NodeProcess) -> None:
