@@ -1,0 +1,114 @@
+"""Accepted connections of other nodes: bounded in number, and cut while nobody is known there."""
+
+from typing import Any
+
+import pytest
+
+from ledger.enclave.peer_wires import WIRES_MAX, PeerWire
+from ledger.enclave.peers import Wire, WireHandler
+from ledger.enclave.session_limits import HANDSHAKE_TIME_MAX_MS
+
+
+class Side:
+    """The loop, as far as wires need it."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self.failures: list[BaseException] = []
+
+    def want_turn(self) -> None:
+        self.turns += 1
+
+    def failed(self, error: BaseException) -> None:
+        self.failures.append(error)
+
+
+class Transport:
+    """A connected socket."""
+
+    def __init__(self) -> None:
+        self.ends: list[str] = []
+
+    def close(self) -> None:
+        self.ends.append("close")
+
+    def abort(self) -> None:
+        self.ends.append("abort")
+
+
+class Handler:
+    """Keeps what it is told; fails on demand."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.heard: list[bytes] = []
+        self.reasons: list[str] = []
+
+    def received(self, data: bytes) -> None:
+        if data == b"bad":
+            raise ValueError("broken")
+        self.heard.append(data)
+
+    def lost(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+def connected(siblings: set[PeerWire], side: Side | None = None) -> tuple[PeerWire, Transport, Any]:
+    made: list[Handler] = []
+
+    def opened(wire: Wire) -> WireHandler:
+        made.append(Handler(wire))
+        return made[0]
+
+    loop_side: Any = side or Side()
+    wire = PeerWire(loop_side, opened, siblings)
+    transport = Transport()
+    wire.connection_made(transport)
+    return wire, transport, made[0] if made else None
+
+
+@pytest.mark.parametrize("spoke", [True, False])
+def test_who_does_not_prove_who_it_is_is_cut(spoke: bool) -> None:
+    """A byte proves nothing: strangers could keep all places with one byte each."""
+    wire, transport, _ = connected(set())
+    wire.sweep(HANDSHAKE_TIME_MAX_MS - 1)
+    if spoke:
+        wire.data_received(b"\x16")
+    assert transport.ends == []
+    wire.sweep(1)
+    assert transport.ends == ["abort"]
+
+
+def test_who_is_known_may_be_silent() -> None:
+    wire, transport, handler = connected(set())
+    handler.wire.keep()
+    wire.sweep(1000 * HANDSHAKE_TIME_MAX_MS)
+    assert transport.ends == []
+
+
+def test_there_are_so_many_and_no_more() -> None:
+    siblings: set[PeerWire] = set()
+    wires = [connected(siblings)[0] for _ in range(WIRES_MAX)]
+    _, transport, handler = connected(siblings)
+    assert transport.ends == ["close"]
+    assert handler is None
+    wires[0].connection_lost(None)
+    _, transport, handler = connected(siblings)
+    assert transport.ends == []
+    assert handler is not None
+
+
+def test_the_end_is_told_once() -> None:
+    wire, _, handler = connected(set())
+    wire.connection_lost(OSError("reset"))
+    assert handler.reasons == ["reset"]
+    wire.close()
+    wire.write(b"late")
+    assert wire.buffered() == 0
+
+
+def test_an_exception_of_the_handler_ends_the_process() -> None:
+    side = Side()
+    wire, _, _ = connected(set(), side)
+    wire.data_received(b"bad")
+    assert [str(failure) for failure in side.failures] == ["broken"]
