@@ -6,7 +6,7 @@ refused, and consensus answers with a NACK.
 
 from typing import TYPE_CHECKING
 
-from ledger.base.errors import FormatError, VerificationError
+from ledger.base.errors import FormatError, UnavailableError, VerificationError
 from ledger.base.ids import TxId
 from ledger.codec.entry import FLAG_CHUNK_AFTER
 from ledger.consensus.types import PLAIN, Applied
@@ -51,7 +51,7 @@ class EntryApplier:
             if committable:
                 root = replica.tree.root()
                 check_signature_transaction(TxId(view, seqno), changes, root, replica.store)
-        except (FormatError, VerificationError) as error:
+        except (FormatError, UnavailableError, VerificationError) as error:
             self.problem = f"entry {view}.{seqno} refused: {error}"
             return None
         replica.store.apply(seqno, changes)

@@ -73,6 +73,7 @@ class Outputs:
                     if not any(isinstance(later, Append) for later in effects[index:]):
                         self._replica.roll_back(seqno)
                 case Truncate(seqno=seqno):
+                    self._replica.truncations += 1
                     self._effects.append(TruncateLedger(seqno))
                 case BecamePrimary(view=view):
                     self._replica.become_primary(view)

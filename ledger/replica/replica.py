@@ -67,6 +67,9 @@ class Replica:
             finds what it has read and written before.
         is_primary: Whether this node takes writes.
         commit_id: Highest committed transaction, ``0.0`` before any.
+        truncations: How often entries were removed from the ledger, the newest time included
+            whose ``TruncateLedger`` is not drained yet: a report of the disk that knows of fewer
+            speaks of entries that are gone.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Replica:
         self.view = 0
         self.is_primary = False
         self.commit_id = TxId(0, 0)
+        self.truncations = 0
         self._clock = clock
         self._cadence = SigningCadence(settings.signing)
         self._signing: _Signing | None = None
@@ -160,6 +164,7 @@ class Replica:
     def _special(self, seqno: int, entry: bytes, changes: Changes) -> Proposed:
         """Take in what a transaction says of nodes and ledger secrets."""
         self.sealers.applied(seqno, changes)
+        assert not self.sealers.lacks_latest, "a primary hands a new ledger secret to itself too"
         change = membership_change(changes, self.store)
         return Proposed(seqno, entry, False, change.configuration, change.retired_committed)
 
@@ -369,6 +374,7 @@ class Replica:
 
     def become_primary(self, view: int) -> None:
         """Take writes in ``view``; its first signature is due at once."""
+        assert not self.sealers.lacks_latest, "who can win an election knows every ledger secret"
         self.view = view
         self.is_primary = True
         self._sign_now = True

@@ -8,9 +8,9 @@ one takes back the other.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from ledger.base.errors import VerificationError
+from ledger.base.errors import UnavailableError, VerificationError
 from ledger.codec import canonical
 from ledger.codec.tables import SINGLETON_KEY
 from ledger.codec.writeset import Changes
@@ -48,7 +48,7 @@ class Sealers:
         latest: Sealer of new entries.
     """
 
-    __slots__ = ("_given", "_make", "_open", "_sealers", "chain", "latest")
+    __slots__ = ("_given", "_make", "_missing", "_open", "_sealers", "chain", "latest")
 
     def __init__(
         self,
@@ -61,6 +61,7 @@ class Sealers:
         self._open = open_broadcast
         self._make = make_sealer
         self._given: dict[int, bytes] = {}
+        self._missing: _Missing | None = None
         in_use = [each for each in chain.secrets if each.first <= version + 1]
         self.chain = SecretChain([_as_known_at(version, each) for each in in_use])
         self.give(chain.secrets)
@@ -71,8 +72,14 @@ class Sealers:
         """Return the sealer of the entry at ``seqno``.
 
         Raises:
-            UnavailableError: the entry is older than every secret known here.
+            UnavailableError: the entry is older than every secret known here, or its secret was
+                announced to other nodes and not given to this one.
         """
+        if self._missing is not None and seqno > self._missing.announced_at:
+            raise UnavailableError(
+                f"got entry {seqno}, whose secret was announced at {self._missing.announced_at} "
+                "to the nodes trusted there, and not given to this node"
+            )
         if seqno >= self.chain.latest.first:
             return self.latest
         return self._sealers[self.chain.at(seqno).first]
@@ -81,6 +88,13 @@ class Sealers:
         """Keep secrets for when the ledger announces them; those it has announced are known."""
         known = self.chain.latest.first
         self._given.update({each.first: each.key for each in secrets if each.first > known})
+        if self._missing is not None:
+            self._use_given(self._missing)
+
+    @property
+    def lacks_latest(self) -> bool:
+        """Whether the ledger has announced a secret that this node was not given."""
+        return self._missing is not None
 
     def applied(self, seqno: int, changes: Changes) -> None:
         """Take in what an entry says of ledger secrets; almost none says anything."""
@@ -99,24 +113,26 @@ class Sealers:
         """Follow an opening, a recovery, or a rekey that was not handed to this node."""
         if secret.next_version is not None:
             self.chain.note_stored(secret.next_version, seqno)
-        elif self.chain.latest.first <= seqno:
-            key = self._given.get(seqno + 1)
-            if key is not None and self._leads_back(key, secret):
-                self._add(key, seqno + 1, seqno)
+        elif self.chain.latest.first <= seqno and self._missing is None:
+            self._use_given(_Missing(seqno, secret))
 
-    def _leads_back(self, key: bytes, secret: HistoricalSecret) -> bool:
-        """Say whether a secret that was given is the announced one: it opens the one before it.
+    def _use_given(self, missing: "_Missing") -> None:
+        """Use a secret that was given, if it is the announced one: it opens the one before it.
 
         One that was given by a primary whose rekey was rolled back is not.
         """
-        previous = secret.previous_ledger_secret
-        if previous is None:
-            return False
-        try:
-            opened = unwrap(key, canonical.b64decode(previous.encrypted_data))
-        except VerificationError:
-            return False
-        return opened == self.chain.latest.key
+        key = self._given.get(missing.announced_at + 1)
+        previous = missing.secret.previous_ledger_secret
+        if key is not None and previous is not None:
+            try:
+                opened = unwrap(key, canonical.b64decode(previous.encrypted_data))
+            except VerificationError:
+                opened = b""
+            if opened == self.chain.latest.key:
+                self._missing = None
+                self._add(key, missing.announced_at + 1, missing.announced_at)
+                return
+        self._missing = missing
 
     def _add(self, key: bytes, first: int, stored_at: int) -> None:
         self.chain.add(LedgerSecret(key, first, stored_at))
@@ -124,10 +140,20 @@ class Sealers:
 
     def rollback(self, seqno: int) -> None:
         """Forget what entries above ``seqno`` brought."""
+        if self._missing is not None and self._missing.announced_at > seqno:
+            self._missing = None
         self.chain.rollback(seqno)
         known = {secret.first for secret in self.chain.secrets}
         self._sealers = {first: each for first, each in self._sealers.items() if first in known}
         self.latest = self._sealers[self.chain.latest.first]
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """A secret that an entry announced and that this node does not have."""
+
+    announced_at: int
+    secret: HistoricalSecret
 
 
 def _as_known_at(version: int, secret: LedgerSecret) -> LedgerSecret:

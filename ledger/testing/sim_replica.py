@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from ledger.base.ids import NodeId
 from ledger.consensus.messages import Message
+from ledger.host.disk import READ_SIZE
 from ledger.testing.cluster import Member
 from ledger.testing.faults import ELECTION_TIMEOUT_MS
 from ledger.testing.network import Envelope
@@ -115,7 +116,7 @@ class ReplicaSchedule(Schedule):
     def _ask_for_last_receipts(self) -> None:
         """Ask every node for some receipts, and wait for them."""
         for member in self._alive():
-            for _ in range(RECEIPTS_AT_THE_END):
+            for _ in range(RECEIPTS_AT_THE_END if member.raft.commit else 0):
                 seqno = self._chance.randint(1, member.raft.commit)
                 self.workload.ask_for_receipt(member, seqno)
         limit = self.now + EQUAL_WITHIN
@@ -135,6 +136,8 @@ class ReplicaSchedule(Schedule):
     @override
     def _heal(self) -> bool:
         self._calls_before_healing = len(self.workload.operations)
+        for member in self._alive():
+            member.replica_node.host.read_size = READ_SIZE
         return super()._heal()
 
     @override
@@ -349,13 +352,15 @@ class ReplicaSchedule(Schedule):
         if not member.is_alive or (node.has_joined and node.book.is_settled):
             return
         self._ask_later(member)
-        primaries = [m for m in self._primaries() if not self._is_asleep(m)]
-        if self._is_asleep(member) or not primaries:
+        others = [m for m in self._alive() if m is not member and not self._is_asleep(m)]
+        if self._is_asleep(member) or not others:
             return
-        target = self._chance.choice(primaries)
+        primaries = [other for other in others if other.raft.is_primary]
+        target = self._chance.choice(primaries or others)
         if self.network.is_cut(member.node_id, target.node_id):
             return
-        if not self.replicas.ask_to_join(member, target) and self._chance.random() < 0.3:
+        done = self.replicas.ask_to_join(member, target)
+        if not done and primaries and self._chance.random() < 0.3:
             self._admit(member, target)
         self._want_turn(member)
 

@@ -28,7 +28,8 @@ def nodes_that_take_part(tx: Tx) -> list[str]:
     """Return the nodes that have to hear, to be heard, and to know the ledger secrets.
 
     A Retired node goes on voting, or leading, until it is committed that it is retired for good.
-    ``launch.admission`` and ``lifecycle.secrets_in_ledger`` take Trusted nodes only.
+    ``launch.admission``, ``lifecycle.join`` and ``lifecycle.secrets_in_ledger`` take Trusted nodes
+    only.
     """
     table = tx.table(NODES_INFO)
     found = []

@@ -8,14 +8,12 @@ and keeps its transaction open while others run, as those of ``endpoints`` do.
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ledger.base.errors import MisuseError
 from ledger.base.ids import NodeId, TxId
-from ledger.codec.writeset import Changes
-from ledger.consensus.tx_status import TxStatus
 from ledger.crypto.hashing import sha256
 from ledger.endpoints.auth import no_auth
 from ledger.endpoints.context import CallContext
@@ -28,6 +26,7 @@ from ledger.lifecycle.secrets_in_ledger import open_service, rekey, reshare
 from ledger.lifecycle.start import FirstNode, Genesis, write_genesis
 from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES, NODES_INFO, NodeStatus
 from ledger.tables.service import ServiceConfiguration
+from ledger.testing.sim_replica_amends import read_newest_secret
 from ledger.testing.sim_replica_identity import (
     NOW,
     SeededEntropy,
@@ -37,6 +36,10 @@ from ledger.testing.sim_replica_identity import (
     service,
 )
 from ledger.testing.sim_replica_node import ReplicaNode
+
+if TYPE_CHECKING:
+    from ledger.codec.writeset import Changes
+    from ledger.consensus.tx_status import TxStatus
 
 MAPS = ("records", "public:records", "public:log")
 KEYS = tuple(b"key%d" % number for number in range(6))
@@ -301,6 +304,7 @@ def _rekey(operation: Operation, ctx: CallContext) -> Waiting:
     """Make a new ledger secret."""
     if operation.chance.random() < 0.3:
         yield Wait(operation)
+    read_newest_secret(ctx.tx)
     latest = operation.node.replica.sealers.chain.latest
     rekey(ctx.tx, latest, recovery_members(), SeededEntropy(operation.number))
     in_plain_cover(ctx.tx)
@@ -311,6 +315,7 @@ def _rekey(operation: Operation, ctx: CallContext) -> Waiting:
 
 def _reshare(operation: Operation, ctx: CallContext) -> Waiting:
     """Make new recovery shares."""
+    read_newest_secret(ctx.tx)
     latest = operation.node.replica.sealers.chain.latest
     reshare(ctx.tx, latest, recovery_members(), SeededEntropy(operation.number))
     in_plain_cover(ctx.tx)

@@ -17,18 +17,19 @@ from ledger.consensus.messages import AppendEntriesResponse, Message
 from ledger.consensus.types import Leadership, Settings
 from ledger.crypto.sealing import EntrySealer
 from ledger.replica.peer_messages import from_wire, to_wire
-from ledger.replica.replica import Replica
 from ledger.replica.settings import ReplicaSettings
-from ledger.tables.nodes import NODES_INFO
+from ledger.tables.nodes import NODES_INFO, NodeStatus
 from ledger.testing.checkers import require
 from ledger.testing.cluster import Cluster, Member, Surroundings
 from ledger.testing.sim_node import ChainMaker, SimulatedNode
+from ledger.testing.sim_replica_amends import ReplicaInvariants, may_hand_out, nodes_that_take_part
 from ledger.testing.sim_replica_identity import SeededEntropy, identity
 from ledger.testing.sim_replica_node import ReplicaNode
 from ledger.testing.sim_replica_sealing import SealedOnce
 from ledger.testing.sim_replica_shadow import Shadow, Shadows, total_of_newest
 
 PRIMARY = Leadership.PRIMARY
+TAKING_PART = (NodeStatus.TRUSTED, NodeStatus.RETIRED)
 DROP_ROWS_EVERY = 64
 """Rows of shadows are dropped after so many commits."""
 WHOLE_STATE_EVERY = 97
@@ -93,6 +94,8 @@ class ReplicaCluster(Cluster):
 
     def __init__(self, seed: int, options: ReplicaOptions, around: ReplicaSurroundings) -> None:
         super().__init__(options.settings, around, ChainMaker())
+        tracks = options.settings.track_persistence
+        self.invariants = ReplicaInvariants(self.members, tracks_persistence=tracks)
         self._options = options
         self._around = around
         self._first_secret = SeededEntropy(seed).random_bytes(32)
@@ -195,19 +198,18 @@ class ReplicaCluster(Cluster):
         self._after(member)
 
     def ask_to_join(self, member: ReplicaMember, target: ReplicaMember) -> bool:
-        """Let a new node ask a primary for the secrets; says whether it got them."""
+        """Let a new node ask another for the secrets; says whether it got them."""
         self._record("ask_to_join", member.node_id, target.node_id)
-        primary = target.replica_node.replica
-        newest = self.statuses_at(target)
-        if not primary.is_primary or newest.get(member.node_id) != "Trusted":
+        asked = target.replica_node.replica
+        peers = dict.fromkeys(nodes_that_take_part(asked.begin_read_only()), "")
+        if not may_hand_out(asked) or member.node_id not in peers:
             return False
-        peers = {node: "" for node, status in newest.items() if status == "Trusted"}
         node = member.replica_node
         if node.has_joined:
             self.counters["joined node asks again"] += 1
-        elif primary.store.version > primary.commit_id.seqno:
+        elif asked.store.version > asked.commit_id.seqno:
             self.counters["secrets given before trust is committed"] += 1
-        node.join(primary.sealers.chain.secrets, peers)
+        node.join(asked.sealers.chain.secrets, peers)
         self._after(member)
         return True
 
@@ -240,7 +242,8 @@ class ReplicaCluster(Cluster):
 
     def statuses_at(self, member: ReplicaMember) -> dict[NodeId, str]:
         """Return the nodes and their status in a node's newest state."""
-        return node_statuses(member.replica_node.replica)
+        rows = member.replica_node.replica.begin_read_only().table(NODES_INFO).items()
+        return {NodeId(node): info.status.value for node, info in rows}
 
     # -- messages ----------------------------------------------------------------------
 
@@ -315,11 +318,25 @@ class ReplicaCluster(Cluster):
         if not node.has_joined:
             return
         held = node.replica.sealers.chain.secrets
+        if held == shadow.secrets:
+            return
         require(
-            held == shadow.secrets,
+            held == shadow.secrets[: len(held)] and node.replica.sealers.lacks_latest,
             "Secrets",
             f"{name} at {shadow.view}.{shadow.seqno} holds {held}, want {shadow.secrets}",
         )
+        announced_at = shadow.secrets[len(held)].stored_at
+        assert announced_at is not None, "a later secret was announced"
+        while shadow.seqno > announced_at:
+            assert shadow.before is not None, "the announcement is in the log"
+            shadow = shadow.before
+        status = shadow.statuses.get(name)
+        require(
+            status not in TAKING_PART,
+            "Secrets",
+            f"{name} is {status} at {announced_at} and has not got the secret announced there",
+        )
+        self.counters["secret not given to a node"] += 1
 
     def _trace_step(self, member: ReplicaMember, shadow: Shadow) -> None:
         node = member.replica_node
@@ -364,12 +381,6 @@ def replica_of(member: Member) -> ReplicaNode:
     """Return the replica of a member of a cluster of replicas."""
     assert isinstance(member, ReplicaMember), "all members are replicas"
     return member.replica_node
-
-
-def node_statuses(replica: Replica) -> dict[NodeId, str]:
-    """Return the nodes and their status in a replica's newest state."""
-    rows = replica.begin_read_only().table(NODES_INFO).items()
-    return {NodeId(node): info.status.value for node, info in rows}
 
 
 def _view_of(data: bytes) -> int:

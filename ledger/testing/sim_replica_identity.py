@@ -26,6 +26,7 @@ from ledger.secrets.ledger_secret import LedgerSecret
 from ledger.secrets.shares import PARTICIPANT, decrypt_share
 from ledger.tables.internal import ENCRYPTED_LEDGER_SECRETS, RECOVERY_SHARES
 from ledger.tables.nodes import NodeInfo, NodeStatus, QuoteInfo
+from ledger.testing.sim_replica_amends import nodes_that_take_part
 
 NOW = 1_750_000_000
 """Seconds since 1970 at the start of every simulation."""
@@ -139,10 +140,14 @@ def in_plain_cover(tx: Tx) -> None:
     broadcast = tx.singleton(ENCRYPTED_LEDGER_SECRETS)
     if ENCRYPTED_LEDGER_SECRETS.name in tx.changes:
         value: dict[str, Any] = broadcast.get() or {}
-        for node in value:
-            (secret,) = open_broadcast(value, node, encryption_key(), 1)
-            value[node][0]["encrypted_secret"] = _cover(node, secret.key)
-        broadcast.put(value)
+        (secret,) = open_broadcast(value, next(iter(value)), encryption_key(), 1)
+        row = {"version": None}
+        broadcast.put(
+            {
+                node: [{**row, "encrypted_secret": _cover(node, secret.key)}]
+                for node in nodes_that_take_part(tx)
+            }
+        )
     if RECOVERY_SHARES.name in tx.changes:
         shares = tx.singleton(RECOVERY_SHARES)
         value = shares.get() or {}

@@ -19,6 +19,7 @@ from ledger.consensus.raft import Raft
 from ledger.consensus.ready import Ready
 from ledger.consensus.types import Entry, EntryRole, Jitter, Settings
 from ledger.crypto.sealing import EntrySealer
+from ledger.enclave.peers import QUEUED_MESSAGES_MAX
 from ledger.enclave.runtime import Runtime
 from ledger.endpoints.calls import Calls
 from ledger.endpoints.request import Request
@@ -37,6 +38,7 @@ from ledger.replica.settings import ReplicaSettings
 from ledger.secrets.chain import SecretChain
 from ledger.secrets.ledger_secret import LedgerSecret
 from ledger.testing.checkers import require
+from ledger.testing.sim_replica_amends import speaks_of_entries_gone
 from ledger.testing.sim_replica_host import SimulatedHost
 from ledger.testing.sim_replica_identity import NOW, SimulatedIdentity, opener
 from ledger.testing.sim_replica_shadow import Shadows, total_of
@@ -157,7 +159,7 @@ class NodePeers:
         if waiting is not None:
             waiting.append(message)
         elif isinstance(message, AppendEntries) and not message.is_bound:
-            self._waiting[to] = deque()
+            self._waiting[to] = deque(maxlen=QUEUED_MESSAGES_MAX)
             self._read(to, message)
         else:
             self._transmit(to, message)
@@ -247,8 +249,13 @@ class ReplicaNode:
         )
 
     def _apply(self, view: int, seqno: int, data: bytes) -> EntryRole | None:
-        role = self.replica.applier.apply(view, seqno, data)
-        assert role is not None, f"{self.node_id}: {self.replica.applier.problem}"
+        replica = self.replica
+        role = replica.applier.apply(view, seqno, data)
+        require(
+            role is not None or replica.sealers.lacks_latest,
+            "Refused",
+            f"{self.node_id} refuses {view}.{seqno}: {replica.applier.problem}",
+        )
         return role
 
     def _sealers(self, secrets: Sequence[LedgerSecret]) -> Sealers:
@@ -277,11 +284,14 @@ class ReplicaNode:
     def take_answer(self) -> None:
         """Take the host's next answer."""
         message, tail = self.host.answers.popleft()
-        self.runtime.from_host(message, memoryview(tail))
+        if not speaks_of_entries_gone(message, self.replica):
+            self.runtime.from_host(message, memoryview(tail))
 
     def join(self, secrets: Sequence[LedgerSecret], peers: Mapping[str, str]) -> None:
         """Take what a primary gives to a trusted node that asks."""
-        if not self.has_joined:
+        if self.has_joined:
+            self.replica.sealers.give(secrets)
+        else:
             self.replica.adopt_secrets(self._sealers(secrets))
             self.has_joined = True
         self.book.name(peers)

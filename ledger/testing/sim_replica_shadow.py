@@ -1,4 +1,4 @@
-"""What the ledger says, worked out a second time: the reference that simulated replicas are held to.
+"""What the ledger says, worked out a second time: what simulated replicas are held to.
 
 For every entry that ever existed there is a *shadow*: the state after it, computed by other means
 than a replica's. The Merkle tree is a list of peaks, the store a plain dictionary, entries are
@@ -289,7 +289,13 @@ def _take_secrets(shadow: Shadow, before: Shadow) -> None:
     shares = _json(changes, RECOVERY_SHARES.name)
     if shares is not None:
         opened = unwrap_with_shares(shares, [share_of_member(shares)])
-        require(opened == secrets[-1].key, "Secrets", f"the shares {name} are not of the latest")
+        is_new = len(secrets) > len(before.secrets)
+        stored_at = None if is_new else before.secrets[-1].stored_at
+        require(
+            opened == secrets[-1].key and shares.get("previous_secret_stored_version") == stored_at,
+            "Secrets",
+            f"the shares {name} are not of the secret from {secrets[-1].first}",
+        )
     shadow.secrets = tuple(secrets)
 
 

@@ -289,6 +289,7 @@ class Workload:
             return
         self._cluster.note_event("ask_for_receipt", member.node_id, seqno)
         tx_id = TxId(node.raft.view_at(seqno), seqno)
+        member.replica_node.runtime.turn()  # what was appended in this turn goes to the host first
         self._asked.add((member.node_id, seqno))
         node.receipts.find(tx_id, partial(self._found, member.node_id, tx_id))
         self._cluster.after_call(member)
