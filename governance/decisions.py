@@ -33,7 +33,6 @@ from ledger.endpoints.errors import Code, HttpError
 from ledger.tables.members import PROPOSALS_INFO, Failure, ProposalInfo, ProposalState
 from ledger.tables.service import CONSTITUTION
 
-
 OVERTAKEN_MAX = 3
 """How often a decision is made again because something that it read has changed, before ballots may
 no longer read tables that change with every signature."""

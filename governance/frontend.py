@@ -1,10 +1,18 @@
 """The ``/gov`` frontend: which handler answers what, who may call, which versions there are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from governance import ballots, members, proposals, recovery, service_reads, trust_reads
+from governance import (
+    ballots,
+    javascript_reads,
+    members,
+    proposals,
+    recovery,
+    service_reads,
+    trust_reads,
+)
 from governance.parts import GovernanceParts, Steps
 from governance.signed import MemberSignature
 from ledger.crypto.cose_governance import MessageType
@@ -44,6 +52,16 @@ _READS: tuple[tuple[str, GovHandler, str], ...] = (
     ("/service/join-policy", trust_reads.get_join_policy, "Get the join policy"),
     ("/service/jwk", trust_reads.get_jwk, "Get token issuers and keys"),
 )
+_LATER_READS: tuple[tuple[str, GovHandler, str], ...] = (
+    ("/service/javascript-app", javascript_reads.get_app, "Get JavaScript endpoints"),
+    ("/service/javascript-modules", javascript_reads.list_modules, "List JavaScript modules"),
+    (
+        "/service/javascript-modules/{moduleName}",
+        javascript_reads.get_module,
+        "Get a JavaScript module",
+    ),
+)
+"""Reads that the older version does not have."""
 _COMMANDS: tuple[tuple[str, GovHandler, str], ...] = (
     ("/service/transactions/commit", service_reads.get_committed, "Get the last commit"),
     ("/service/transactions/{transactionId}", service_reads.get_transaction, "Get a status"),
@@ -108,6 +126,9 @@ def build(parts: GovernanceParts) -> Registry:
     )
     for path, handler, summary in _READS:
         registry.add(_read(path, partial(handler, parts), summary, Mode.READONLY))
+    for path, handler, summary in _LATER_READS:
+        read = _read(path, partial(handler, parts), summary, Mode.READONLY, API_VERSIONS[1:])
+        registry.add(read)
     for path, handler, summary in _COMMANDS:
         registry.add(_read(path, partial(handler, parts), summary, Mode.COMMAND))
     for path, handler, kind, active, summary in _WRITES:
@@ -117,17 +138,21 @@ def build(parts: GovernanceParts) -> Registry:
 
 
 def _read(
-    path: str, handler: Callable[[CallContext], Response | Steps], summary: str, mode: Mode
+    path: str,
+    handler: Callable[[CallContext], Response | Steps],
+    summary: str,
+    mode: Mode,
+    versions: Sequence[str] = API_VERSIONS,
 ) -> Endpoint:
     return Endpoint(
         method="GET",
         path=path,
-        handler=_with_version(handler),
+        handler=_with_version(handler, versions),
         auth=(no_auth,),
         mode=mode,
         forwarding=Forwarding.SOMETIMES,
         redirection=Redirection.NONE,
-        openapi=_operation(summary),
+        openapi=_operation(summary, versions),
     )
 
 
@@ -151,12 +176,12 @@ def _write(
     )
 
 
-def _operation(summary: str) -> dict[str, Any]:
+def _operation(summary: str, versions: Sequence[str] = API_VERSIONS) -> dict[str, Any]:
     version = {
         "name": "api-version",
         "in": "query",
         "required": True,
-        "schema": {"type": "string", "enum": list(API_VERSIONS)},
+        "schema": {"type": "string", "enum": list(versions)},
     }
     return {
         "summary": summary,
@@ -166,7 +191,7 @@ def _operation(summary: str) -> dict[str, Any]:
 
 
 def _with_version(
-    handler: Callable[[CallContext], Response | Steps],
+    handler: Callable[[CallContext], Response | Steps], versions: Sequence[str] = API_VERSIONS
 ) -> Callable[[CallContext], Response | Steps]:
     """Let only calls with a known ``api-version`` through to the handler."""
 
@@ -178,12 +203,12 @@ def _with_version(
                 Code.MISSING_API_VERSION_PARAMETER,
                 "The api-version query parameter (?api-version=) is required for all requests.",
             )
-        if version not in API_VERSIONS:
+        if version not in versions:
             raise HttpError(
                 400,
                 Code.UNSUPPORTED_API_VERSION_VALUE,
                 f"Unsupported api-version '{version[:60]}'. "
-                f"The supported api-versions are: {', '.join(API_VERSIONS)}.",
+                f"The supported api-versions are: {', '.join(versions)}.",
             )
         return handler(ctx)
 

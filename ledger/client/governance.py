@@ -10,10 +10,11 @@ Works against services that speak the governance interface of 2024-07-01.
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ledger.base.ids import MemberId
-from ledger.client.session import Answer, Session
+from ledger.client.session import Answer, RefusedError, Session
 from ledger.client.signers import Signer, VaultSigner
 from ledger.codec import canonical
 from ledger.crypto.cose_governance import MessageType, prepare_request, sign_request
@@ -165,9 +166,12 @@ class Member(Governance):
         """Withdraw an own proposal; return its state.
 
         Raises:
-            RefusedError: it is not open, or not the member's.
+            RefusedError: it is not known, not open, or not the member's.
         """
-        return _proposal(await self._post(MessageType.WITHDRAWAL, b"", proposal_id))
+        answer = await self._post(MessageType.WITHDRAWAL, b"", proposal_id)
+        if answer.status == 204:  # how services say that they do not know it
+            raise RefusedError(replace(answer, body=f"there is no proposal {proposal_id}".encode()))
+        return _proposal(answer)
 
     async def submit_share(self, encryption_key: RsaPrivateKey) -> dict[str, Any]:
         """Decrypt the member's recovery share and submit it; return how many there are.

@@ -492,6 +492,8 @@ async def configuration_and_limits(life: Life) -> None:
         [failure] = voted["voteFailures"].values()
         assert failure["reason"] == "the script took more than 6000000 steps"
         await member.withdraw(proposal["proposalId"])
+        with pytest.raises(RefusedError, match="there is no proposal 000"):
+            await member.withdraw("0" * 64)
         few = action("set_script_limits", steps_max=10)
         with pytest.raises(RefusedError, match="want a whole number in"):
             await member.propose([few])

@@ -4,6 +4,7 @@ import pytest
 
 from governance.defaults import constitution
 from governance.frontend import build
+from governance.javascript_reads import ENDPOINTS, MODULES
 from ledger.endpoints.endpoint import Forwarding, Mode, Redirection
 from ledger.kv.tx import Tx
 from ledger.tables.members import RecoveryRole
@@ -11,6 +12,7 @@ from ledger.tables.nodes import NODES_INFO, NodeInfo, NodeStatus, QuoteInfo
 from ledger.tables.service import CONSTITUTION, SERVICE_INFO
 from tests.unit.governance.gov_kit import (
     HOST_DATA,
+    VERSION,
     Consortium,
     encryption_key,
     first_member,
@@ -185,3 +187,37 @@ def test_reads_are_local_and_writes_go_to_the_primary() -> None:
         assert (endpoint.redirection is Redirection.NONE) == reads
         assert endpoint.openapi["summary"]
         assert endpoint.openapi["parameters"][0]["name"] == "api-version"
+
+
+def test_there_is_no_javascript() -> None:
+    service = Consortium()
+    assert service.get("/service/javascript-app").json() == {"endpoints": {}}
+    assert service.get("/service/javascript-modules").json() == {"value": []}
+    missing = service.get("/service/javascript-modules/%2Fa.js")
+    assert (missing.status, missing.error_code) == (404, "ResourceNotFound")
+    older = service.get("/service/javascript-modules", "?api-version=2023-06-01-preview")
+    assert (older.status, older.error_code) == (400, "UnsupportedApiVersionValue")
+
+
+def test_javascript_that_a_constitution_made_for_ccf_would_write() -> None:
+    service = Consortium()
+    stored = {"js_module": "/a.js", "js_function": "f", "authn_policies": ["no_auth"], "x": 1}
+
+    def body(tx: Tx) -> None:
+        tx.table(MODULES).put("/a.js", "export function f() {}")
+        tx.table(ENDPOINTS).put("GET /app/a", stored)
+
+    service.write(body)
+    shown = {"jsModule": "/a.js", "jsFunction": "f", "authnPolicies": ["no_auth"]}
+    path = "/service/javascript-app"
+    assert service.get(path).json() == {"endpoints": {"/app/a": {"GET": shown}}}
+    original = service.get(path, VERSION + "&case=original").json()
+    assert original == {"endpoints": {"/app/a": {"GET": stored}}}
+    odd = service.get(path, VERSION + "&case=upper")
+    assert (odd.status, odd.error_code) == (400, "InvalidQueryParameterValue")
+    assert service.get("/service/javascript-modules").json() == {"value": [{"moduleName": "/a.js"}]}
+    source = service.get("/service/javascript-modules/%2Fa.js")
+    assert (source.body, source.headers["content-type"]) == (
+        b"export function f() {}",
+        "text/plain",
+    )
