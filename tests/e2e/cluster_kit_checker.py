@@ -195,4 +195,6 @@ def check_with_ccf(python: Path, ledgers: Sequence[Path], version: str) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     verdicts = json.loads(done.stdout)
-    assert verdicts == {str(ledger): None for ledger in ledgers}, f"ccf {version} refuses"
+    refused = {ledger: said for ledger, said in verdicts.items() if said is not None}
+    assert refused == {}, f"ccf {version} refuses"
+    assert len(verdicts) == len(ledgers)
