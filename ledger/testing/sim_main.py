@@ -9,16 +9,18 @@ import multiprocessing
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ledger.testing.checkers import InvariantError
 from ledger.testing.shrink import shrink
 from ledger.testing.sim_probes import EXPECTED
 from ledger.testing.sim_replay import record
+from ledger.testing.sim_replica import ReplicaSchedule
+from ledger.testing.sim_replica_replay import record_replicas, shrink_replicas, to_text
 from ledger.testing.sim_scenario import to_scenario
 from ledger.testing.sim_walk import make_schedule
-from ledger.testing.simulation import LivenessError
+from ledger.testing.simulation import LivenessError, Schedule
 
 CRASH, SAFETY, LIVENESS, UNREACHED = 2, 3, 4, 5
 EXPECTED_AFTER_SCHEDULES = 5000
@@ -69,7 +71,9 @@ class Totals:
         return [name for name in EXPECTED if not self.counters[name]]
 
 
-def run_seeds(seeds: Iterator[int], seconds: float) -> Totals:
+def run_seeds(
+    seeds: Iterator[int], seconds: float, make: Callable[[int], Schedule] = make_schedule
+) -> Totals:
     """Run seeds for some time, or until one fails."""
     totals = Totals()
     begin, processor_begin = time.monotonic(), time.process_time()
@@ -77,7 +81,7 @@ def run_seeds(seeds: Iterator[int], seconds: float) -> Totals:
         seed = next(seeds, None)
         if seed is None:
             break
-        schedule = make_schedule(seed)
+        schedule = make(seed)
         try:
             outcome = schedule.run()
         except Exception as error:  # noqa: BLE001  # whatever it is, it is a finding
@@ -99,18 +103,21 @@ def exit_code_of(error: Exception) -> int:
     return LIVENESS if isinstance(error, LivenessError) else CRASH
 
 
-def explain(seed: int) -> str:
-    """Return a failing seed as a small scenario file."""
+def explain(seed: int, *, replicas: bool = False) -> str:
+    """Return a failing seed as a small scenario file; one of replicas as a list of events."""
+    if replicas:
+        return to_text(shrink_replicas(record_replicas(seed), SHRINK_SECONDS))
     return to_scenario(shrink(record(seed), SHRINK_SECONDS))
 
 
-def _run_part(part: tuple[int, int, float]) -> Totals:
+def _run_part(part: tuple[int, int, float, bool]) -> Totals:
     """Run every ``step``-th seed from ``first``; what a worker process does."""
-    first, step, seconds = part
-    return run_seeds(iter(range(first, sys.maxsize, step)), seconds)
+    first, step, seconds, replicas = part
+    make = ReplicaSchedule if replicas else make_schedule
+    return run_seeds(iter(range(first, sys.maxsize, step)), seconds, make)
 
 
-def run_parallel(first: int, minutes: float, processes: int) -> Totals:
+def run_parallel(first: int, minutes: float, processes: int, *, replicas: bool = False) -> Totals:
     """Run seeds on several processes, reporting now and then."""
     totals = Totals()
     left = minutes * 60
@@ -118,7 +125,7 @@ def run_parallel(first: int, minutes: float, processes: int) -> Totals:
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         while left > 0 and not totals.failed:
             slice_seconds = min(left, REPORT_SECONDS)
-            parts = [(begin, processes, slice_seconds) for begin in nexts]
+            parts = [(begin, processes, slice_seconds, replicas) for begin in nexts]
             for worker, done in enumerate(pool.imap(_run_part, parts)):
                 totals.add(done)
                 nexts[worker] += done.schedules * processes
@@ -142,6 +149,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="first seed of a run [0]")
     parser.add_argument("--minutes", type=float, default=1.0, help="length of a run [1]")
     parser.add_argument("--processes", type=int, default=1, help="cores to use [1]")
+    parser.add_argument("--replica", action="store_true", help="simulate whole replicas")
     return parser.parse_args(arguments)
 
 
@@ -153,18 +161,22 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parse(sys.argv[1:] if arguments is None else arguments)
     if options.seed is not None:
-        totals = run_seeds(iter([options.seed]), float("inf"))
+        make = ReplicaSchedule if options.replica else make_schedule
+        totals = run_seeds(iter([options.seed]), float("inf"), make)
     else:
-        totals = run_parallel(options.first, options.minutes, options.processes)
+        totals = run_parallel(
+            options.first, options.minutes, options.processes, replicas=options.replica
+        )
     write = sys.stdout.write
     write(_summary(totals) + "\n")
     for name in sorted(totals.counters.keys() | set(EXPECTED)):
         write(f"  {totals.counters[name]:>10}  {name}\n")
     if totals.failed:
         seed, error = totals.failed[0]
-        write(f"seed {seed} fails: {type(error).__name__}: {error}\n\n{explain(seed)}")
+        why = explain(seed, replicas=options.replica)
+        write(f"seed {seed} fails: {type(error).__name__}: {error}\n\n{why}")
         return exit_code_of(error)
-    if totals.schedules >= EXPECTED_AFTER_SCHEDULES and totals.unreached:
+    if not options.replica and totals.schedules >= EXPECTED_AFTER_SCHEDULES and totals.unreached:
         write(f"never reached: {', '.join(totals.unreached)}\n")
         return UNREACHED
     return 0

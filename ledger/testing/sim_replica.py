@@ -30,6 +30,8 @@ from ledger.testing.simulation import EQUAL_WITHIN, LivenessError, Outcome, Sche
 STEPS_UNDER_FAULTS = 6000
 WAIT_FOR_COMMIT_SHARE = 0.1
 RECEIPTS_AT_THE_END = 3
+OPERATE_AGAIN_MS = 7
+"""Operators look again so soon when the service is in the middle of something."""
 
 
 class ReplicaSchedule(Schedule):
@@ -147,6 +149,18 @@ class ReplicaSchedule(Schedule):
         return not any(
             member.replica_node.replica.store.version > member.raft.last for member in self._alive()
         )
+
+    @override
+    def _operate(self, argument: object) -> None:
+        """Switch off nodes that are not listed, but none that an operator is about to trust."""
+        waiting = self.workload.waiting.values()
+        primaries = [each.replica_node for each in self._primaries()]
+        if any(call.kind == "change_nodes" for call in waiting) or any(
+            node.replica.store.version > node.raft.last for node in primaries
+        ):
+            self.at(self.now + OPERATE_AGAIN_MS, self._operate)
+        else:
+            super()._operate(argument)
 
     # -- what the cluster tells --------------------------------------------------------
 
