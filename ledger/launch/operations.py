@@ -14,6 +14,7 @@ from ledger.crypto.certs import renew
 from ledger.kv.tx import Tx
 from ledger.launch.keys import Keys
 from ledger.lifecycle import secrets_in_ledger
+from ledger.replica.chunking import END_CHUNK
 from ledger.replica.replica import Replica
 from ledger.tables.members import MEMBER_ENCRYPTION_KEYS
 from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES, NODES_INFO
@@ -92,8 +93,7 @@ class Operations:
 
     def trigger_ledger_chunk(self, tx: Tx) -> None:
         """See ``NodeOperations``."""
-        del tx
-        self._replica.chunking.request_end()
+        tx.changes.setdefault(END_CHUNK, {})
 
     def trigger_snapshot(self, tx: Tx) -> None:
         """See ``NodeOperations``; a snapshot also ends the chunk. None is made yet."""

@@ -6,6 +6,13 @@ A chunk ends at a signature when an end was requested, or when the entries since
 
 from ledger.codec.entry import FLAG_CHUNK_BEFORE
 
+END_CHUNK = "public:quorate.internal.end_chunk"
+"""A transaction asks for the end of a chunk by an empty set of writes to this name.
+
+So the request comes and goes with the transaction's writes: it is dropped with them when a
+savepoint is restored, counts when the transaction is ordered, and leaves no trace in the ledger.
+"""
+
 
 class Chunking:
     """Counts bytes since the last chunk end.
@@ -16,18 +23,18 @@ class Chunking:
         flags: Flags of the next entry; whoever uses them clears them.
     """
 
-    __slots__ = ("_ends", "_requested", "flags", "size", "size_max")
+    __slots__ = ("_ends", "_requests", "flags", "size", "size_max")
 
     def __init__(self, size_max: int) -> None:
         self.size_max = size_max
         self.size = 0
-        self._requested = False
         self.flags = 0
-        self._ends: list[int] = []
+        self._requests: list[int] = []
+        self._ends: list[tuple[int, int]] = []  # with the request that each answered, 0 for none
 
-    def request_end(self) -> None:
-        """Have the next signature end the chunk."""
-        self._requested = True
+    def request_end(self, seqno: int = 0) -> None:
+        """Have the first signature behind the transaction at ``seqno`` end the chunk."""
+        self._requests.append(seqno)
 
     def begin_before_next(self) -> None:
         """Have the next entry start a new chunk (first entry of a recovered service)."""
@@ -35,25 +42,30 @@ class Chunking:
 
     def ends_at(self, seqno: int) -> bool:
         """Say whether the signature at ``seqno`` ends the chunk."""
-        del seqno
-        return self._requested or self.size >= self.size_max
+        return self.size >= self.size_max or any(asked < seqno for asked in self._requests)
 
     def signed(self, seqno: int, size: int, *, ends_chunk: bool) -> None:
         """Count a signature of ``size`` bytes."""
         if ends_chunk:
-            self._ends.append(seqno)
-            self._requested = False
+            answered = [asked for asked in self._requests if asked < seqno]
+            self._ends.append((seqno, min(answered, default=0)))
+            self._requests = [asked for asked in self._requests if asked > seqno]
             self.size = 0
         else:
             self.size += size
 
     def rollback(self, seqno: int) -> None:
-        """Forget chunk ends above ``seqno``; one that is undone is asked for again."""
-        while self._ends and self._ends[-1] > seqno:
-            self._ends.pop()
-            self._requested = True
+        """Forget what is above ``seqno``; an end that is undone is asked for again.
+
+        Not when the transaction that asked for it is undone too.
+        """
+        self._requests = [asked for asked in self._requests if asked <= seqno]
+        while self._ends and self._ends[-1][0] > seqno:
+            _, asked = self._ends.pop()
+            if asked <= seqno:
+                self._requests.append(asked)
 
     def committed(self, seqno: int) -> None:
         """Forget chunk ends that can no longer be undone."""
-        if self._ends and self._ends[0] <= seqno:
-            self._ends = [end for end in self._ends if end > seqno]
+        if self._ends and self._ends[0][0] <= seqno:
+            self._ends = [end for end in self._ends if end[0] > seqno]

@@ -28,7 +28,7 @@ from ledger.kv.tx import Tx
 from ledger.merkle.tree import MerkleTree
 from ledger.replica.backup import EntryApplier
 from ledger.replica.cadence import SigningCadence
-from ledger.replica.chunking import Chunking
+from ledger.replica.chunking import END_CHUNK, Chunking
 from ledger.replica.effects import Effect, SignRoot
 from ledger.replica.identity import RootSignatures, signature_changes
 from ledger.replica.membership import membership_change
@@ -42,6 +42,7 @@ from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES
 BATCH_ENTRIES = 256
 """Entries that are given to consensus, and so to the disk, without waiting for a signature."""
 
+_SPECIAL = SPECIAL_TABLES | {END_CHUNK}
 _FINAL = frozenset({"Committed", "Invalid"})
 
 
@@ -148,7 +149,7 @@ class Replica:
         entry, leaf = self.sealers.latest.seal(view, seqno, chunking.flags, changes, claims_digest)
         if chunking.flags:
             chunking.flags = 0
-        if SPECIAL_TABLES.isdisjoint(changes):
+        if _SPECIAL.isdisjoint(changes):
             proposed = Proposed(seqno, entry)
         else:
             proposed = self._special(seqno, entry, changes)
@@ -162,7 +163,9 @@ class Replica:
         return TxId(view, seqno)
 
     def _special(self, seqno: int, entry: bytes, changes: Changes) -> Proposed:
-        """Take in what a transaction says of nodes and ledger secrets."""
+        """Take in what a transaction says of nodes, ledger secrets and chunks."""
+        if END_CHUNK in changes:
+            self.chunking.request_end(seqno)
         self.sealers.applied(seqno, changes)
         assert not self.sealers.lacks_latest, "a primary hands a new ledger secret to itself too"
         change = membership_change(changes, self.store)

@@ -324,6 +324,10 @@ async def secrets_and_chunks(life: Life) -> None:
     await life.decide(action("trigger_ledger_rekey"), action("trigger_ledger_rekey"))
     assert [await life.write(node) for node in nodes] == [200] * 3
     before = [len(list(node.ledger.glob("*.committed"))) for node in nodes]
+    nobody = action("set_member_data", member_id="0" * 64, member_data={})
+    await life.fail(action("trigger_ledger_chunk"), nobody)
+    await life.decide(action("trigger_recovery_shares_refresh"))
+    assert [len(list(node.ledger.glob("*.committed"))) for node in nodes] == before
     await life.decide(action("trigger_ledger_chunk"), action("trigger_snapshot"))
     polling = Polling(30)
     for node, count in zip(nodes, before, strict=True):

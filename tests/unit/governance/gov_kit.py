@@ -146,8 +146,8 @@ class KitOperations:
 
     def __init__(self) -> None:
         self.entropy = CountedEntropy()
-        self.service_key = SigningKey.generate(Curve.P384, self.entropy)
-        self.service = self_signed(self.service_key, "CN=Service", 90, NOW)
+        self.service_key = SigningKey.generate(Curve.P384, self.entropy, deterministic=True)
+        self.service = self_signed(self.service_key, "CN=Service", 90, NOW, entropy=self.entropy)
         self.secret = LedgerSecret(self.entropy.random_bytes(32), 1)
         self.triggered: list[str] = []
         self.progress: ShareProgress | OperationRefused = OperationRefused("not now")

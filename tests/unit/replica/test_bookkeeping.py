@@ -36,6 +36,34 @@ def test_a_requested_end_is_asked_for_again_when_it_is_rolled_back() -> None:
     assert chunking.ends_at(5)
 
 
+def test_a_request_waits_for_a_signature_behind_its_transaction() -> None:
+    chunking = Chunking(1000)
+    chunking.request_end(6)
+    assert not chunking.ends_at(5), "that signature was on its way before"
+    chunking.signed(5, 10, ends_chunk=False)
+    chunking.request_end(8)
+    assert chunking.ends_at(7)
+    chunking.signed(7, 10, ends_chunk=True)
+    assert chunking.ends_at(9), "a second one asked behind the signature"
+    chunking.signed(9, 10, ends_chunk=True)
+    assert not chunking.ends_at(11)
+
+
+def test_a_request_is_undone_with_its_transaction() -> None:
+    chunking = Chunking(1000)
+    chunking.request_end(6)
+    chunking.rollback(5)
+    assert not chunking.ends_at(7)
+    chunking.request_end(6)
+    chunking.signed(7, 10, ends_chunk=True)
+    chunking.rollback(5)
+    assert not chunking.ends_at(7), "who asked is undone too"
+    chunking.request_end(6)
+    chunking.signed(7, 10, ends_chunk=True)
+    chunking.rollback(6)
+    assert chunking.ends_at(7), "the end alone is undone"
+
+
 def test_a_committed_end_is_never_asked_for_again() -> None:
     chunking = Chunking(1000)
     chunking.signed(5, 10, ends_chunk=True)

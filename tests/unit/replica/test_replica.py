@@ -11,6 +11,7 @@ from ledger.codec.writeset import decode
 from ledger.crypto.sealing import leaf_of
 from ledger.merkle.tree import MerkleTree
 from ledger.replica.cadence import SigningSettings
+from ledger.replica.chunking import END_CHUNK
 from ledger.replica.settings import ReplicaSettings
 from ledger.tables.internal import SIGNATURES, TREE
 from ledger.tables.nodes import NODES_INFO
@@ -116,6 +117,32 @@ def test_a_conflict_gives_no_id_and_no_entry() -> None:
     before = node.replica.store.version
     assert node.replica.commit(tx, None) is None
     assert node.replica.store.version == before
+
+
+def test_a_transaction_asks_for_the_end_of_a_chunk_and_leaves_no_trace() -> None:
+    node = _started()
+    dropped = node.replica.begin()
+    dropped.changes.setdefault(END_CHUNK, {})
+    undone = node.replica.begin()
+    savepoint = undone.savepoint()
+    undone.changes.setdefault(END_CHUNK, {})
+    undone.restore(savepoint)
+    undone.table(RECORDS).put("a", "b")
+    assert node.replica.commit(undone, None) is not None
+    node.settle()
+    assert not parse_entry(_entries(node)[-1]).flags & FLAG_CHUNK_AFTER
+    asking = node.replica.begin()
+    asking.changes.setdefault(END_CHUNK, {})
+    asking.table(RECORDS).put("k", "v")
+    assert node.replica.commit(asking, None) is not None
+    node.settle()
+    signed = parse_entry(_entries(node)[-1])
+    assert signed.flags & FLAG_CHUNK_AFTER
+    assert END_CHUNK not in node.replica.store.map_names()
+    assert END_CHUNK.encode() not in b"".join(node.ledger)
+    node.write("x", "y")
+    node.settle()
+    assert not parse_entry(_entries(node)[-1]).flags & FLAG_CHUNK_AFTER
 
 
 def test_a_chunk_ends_at_a_signature_once_it_is_large_enough() -> None:
