@@ -73,9 +73,9 @@ class Runtime:
         self._replica = replica
         self._signer = signer
         self.peers: PeerSender | None = None
-        self._truncations = 0
         self._reads: dict[int, _Read] = {}
         self._next_read = 0
+        self._asked: list[to_host.ReadEntries] = []
         self._wake_asked = False
         self.on_commit: list[Callable[[TxId], None]] = []
         self.on_role: list[Callable[[int, bool], None]] = []
@@ -100,7 +100,6 @@ class Runtime:
                     assert self.peers is not None, "a node with peers is connected to them"
                     self.peers.send(to, message)
                 case TruncateLedger(seqno=seqno):
-                    self._truncations += 1
                     self._shell.send(to_host.Truncate(seqno))
                 case RoleChanged(view=view, is_primary=is_primary):
                     for changed in self.on_role:
@@ -108,6 +107,7 @@ class Runtime:
                 case RetirementCleanup():
                     for clean in self.on_retirement:
                         clean()
+        self._send_reads()
         if replica.awaits_signature and not self._wake_asked:
             self._wake_asked = True
             self._shell.wake_in(replica.wait_ms())
@@ -141,7 +141,7 @@ class Runtime:
         match message:
             case to_enclave.Persisted(seqno=seqno, truncations=truncations):
                 # A report from before a roll-back speaks of entries that are gone.
-                if truncations == self._truncations:
+                if truncations == self._replica.truncations:
                     self._persisted(seqno)
             case to_enclave.Entries():
                 self._entries(message, tail)
@@ -159,7 +159,13 @@ class Runtime:
         """Read committed entries back from the ledger files; ``done`` comes on a later turn."""
         self._next_read += 1
         self._reads[self._next_read] = _Read(first, last, done)
-        self._shell.send(to_host.ReadEntries(self._next_read, first, last))
+        self._asked.append(to_host.ReadEntries(self._next_read, first, last))
+
+    def _send_reads(self) -> None:
+        """Ask for entries behind the batches of the same turn, which may hold them."""
+        asked, self._asked = self._asked, []
+        for message in asked:
+            self._shell.send(message)
 
     def _entries(self, message: to_enclave.Entries, tail: memoryview) -> None:
         read = self._reads.pop(message.id, None)

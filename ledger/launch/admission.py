@@ -16,6 +16,7 @@ from ledger.lifecycle.join import (
     LedgerSecretInfo,
     ServiceSecrets,
 )
+from ledger.lifecycle.taking_part import nodes_taking_part
 from ledger.replica.replica import Replica
 from ledger.tables.nodes import NODES_INFO, NodeStatus
 from ledger.tables.service import SERVICE_INFO
@@ -100,8 +101,7 @@ class NodeAdmission:
             ),
             peers={
                 node: str(info.node_to_node_interface.get("published_address", ""))
-                for node, info in self.replica.begin_read_only().table(NODES_INFO).items()
-                if info.status is NodeStatus.TRUSTED
+                for node, info in nodes_taking_part(self.replica.begin_read_only()).items()
             },
         )
 

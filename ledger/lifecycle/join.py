@@ -99,8 +99,8 @@ class ServiceSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         service_status: Status at that time.
         endorsed_certificate: The joiner's certificate, PEM.
         cose_signatures_config: Claims of COSE signatures.
-        peers: Trusted nodes and their node-to-node addresses: who may speak to the joiner, and
-            where it answers, until it has a nodes table of its own.
+        peers: Nodes that take part, and their node-to-node addresses: who may speak to the
+            joiner, and where it answers, until it has a nodes table of its own.
     """
 
     public_only: bool

@@ -13,6 +13,7 @@ from ledger.base.errors import MisuseError
 from ledger.base.ids import MemberId, TxId
 from ledger.crypto.keys import SigningKey
 from ledger.kv.tx import Tx
+from ledger.lifecycle.taking_part import nodes_taking_part
 from ledger.secrets.broadcast import rekey_broadcast
 from ledger.secrets.endorsement import self_endorsement
 from ledger.secrets.historical import opening_value, rekey_value
@@ -24,7 +25,6 @@ from ledger.tables.internal import (
     RECOVERY_SHARES,
     SERVICE_ENDORSEMENT,
 )
-from ledger.tables.nodes import NODES_INFO, NodeStatus
 from ledger.tables.service import SERVICE_CONFIG, SERVICE_INFO, ServiceStatus
 
 RecoveryMembers = Mapping[MemberId, tuple[str, str]]
@@ -69,6 +69,7 @@ def reshare(
     Raises:
         MisuseError: too few members for the threshold.
     """
+    _read_newest(tx)
     configuration = tx.singleton(SERVICE_CONFIG).get()
     threshold = 1 if configuration is None else max(1, configuration.recovery_threshold)
     tx.singleton(RECOVERY_SHARES).put(make_recovery_shares(secret, members, threshold, entropy))
@@ -77,15 +78,20 @@ def reshare(
 def rekey(tx: Tx, latest: LedgerSecret, members: RecoveryMembers, entropy: Entropy) -> None:
     """Announce a new ledger secret, valid from the entry after this transaction's.
 
-    Every node that is not Retired gets it encrypted to its own key, the old one stays readable
-    under the new one.
+    Every node that takes part gets it encrypted to its own key, the old one stays readable under
+    the new one.
     """
     key = new_key(entropy)
-    nodes = {
-        node: info.encryption_pub_key
-        for node, info in tx.table(NODES_INFO).items()
-        if info.status is NodeStatus.TRUSTED
-    }
+    nodes = {node: info.encryption_pub_key for node, info in nodes_taking_part(tx).items()}
     reshare(tx, key, members, entropy)
     tx.singleton(HISTORICAL_LEDGER_SECRET).put(rekey_value(latest, key, entropy))
     tx.singleton(ENCRYPTED_LEDGER_SECRETS).put(rekey_broadcast(key, nodes))
+
+
+def _read_newest(tx: Tx) -> None:
+    """Have the transaction conflict with every other that brings a ledger secret.
+
+    Otherwise two that are open at one time could both build on the same secret, and the one
+    between would be lost for recovery.
+    """
+    tx.singleton(HISTORICAL_LEDGER_SECRET).get()

@@ -157,12 +157,14 @@ def test_a_report_from_before_a_roll_back_is_not_believed(driven: Driven) -> Non
     driven.settle()
     driven.node.write("k", "w")
     driven.turn()
+    replica.truncations += 1
     replica._outputs.add(TruncateLedger(before))
-    assert to_host.Truncate(before) in driven.turn()
+    # From here on reports of the time before are outdated, though the host does not know yet.
     persisted, last = replica.raft.state.persisted, replica.raft.last
     assert persisted < last
     driven.persist(last, truncations=0)
     assert replica.raft.state.persisted == persisted
+    assert to_host.Truncate(before) in driven.turn()
     driven.persist(last, truncations=1)
     assert replica.raft.state.persisted == last
 
@@ -189,6 +191,8 @@ class Reading:
         driven.shell.take()
         done = lambda data, problem: self.outcomes.append((data, problem))  # noqa: E731
         driven.runtime.read_entries(first, last, done)
+        assert driven.shell.take() == [], "it leaves behind the batches of the same turn"
+        driven.runtime.turn()
         ((asked, _),) = driven.shell.take()
         assert isinstance(asked, to_host.ReadEntries)
         assert (asked.first, asked.last) == (first, last)

@@ -96,13 +96,23 @@ def test_a_trusted_node_gets_secrets_keys_and_peers(nodes: list[TestNode]) -> No
     assert set(given.peers) == {node.id for node in nodes}
 
 
-def test_only_trusted_nodes_are_named_as_peers() -> None:
+def test_only_nodes_that_take_part_are_named_as_peers() -> None:
+    """A retired node takes part until it is committed that it is retired for good."""
     node = TestNode(Service())
     node.start()
+    waits, leaves = "b" * 64, "c" * 64
     tx = node.replica.begin()
-    for name, status in (("b" * 64, NodeStatus.PENDING), ("c" * 64, NodeStatus.RETIRED)):
+    for name, status in ((waits, NodeStatus.PENDING), (leaves, NodeStatus.RETIRED)):
         tx.table(NODES_INFO).put(name, msgspec.structs.replace(node_info(), status=status))
     assert node.replica.commit(tx, None) is not None
+    assert set(admission(node).secrets_for(None).peers) == {node.id, leaves}
+    node.settle()
+    tx = node.replica.begin()
+    gone = msgspec.structs.replace(node_info(), status=NodeStatus.RETIRED, retired_committed=True)
+    tx.table(NODES_INFO).put(leaves, gone)
+    assert node.replica.commit(tx, None) is not None
+    assert set(admission(node).secrets_for(None).peers) == {node.id, leaves}
+    node.settle()
     assert set(admission(node).secrets_for(None).peers) == {node.id}
 
 
