@@ -64,6 +64,14 @@ class Store:
         committed = self._window[0]
         return Tx(self._maps, committed, committed, read_only=True)
 
+    def begin_previous(self) -> Tx:
+        """Return a read-only transaction on the version before the newest one.
+
+        The newest version must not be committed yet: there is no way back behind that.
+        """
+        assert self.version > self.committed, f"version {self.version} is committed already"
+        return Tx(self._maps, self._window[-2], self._window[0], read_only=True)
+
     def check(self, tx: Tx) -> bool:
         """Say whether everything the transaction read is still so."""
         return not self._was_dropped(tx.point) and tx.conflict() is None

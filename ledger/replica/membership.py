@@ -1,7 +1,8 @@
 """What a transaction says about the set of nodes: a new configuration, or retirements to close.
 
 Rule: the configuration is the set of Trusted nodes in the nodes table after the transaction; an
-entry that marks nodes ``retired_committed`` is no configuration.
+entry that marks nodes ``retired_committed`` is no configuration. A row that bore the mark before,
+and is written again with it, says nothing new.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from ledger.base.ids import NodeId
 from ledger.codec.writeset import Changes
 from ledger.kv.store import Store
-from ledger.tables.nodes import NODES_INFO, NodeStatus
+from ledger.tables.nodes import NODES_INFO, NodeInfo, NodeStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +29,21 @@ def membership_change(changes: Changes, store: Store) -> MembershipChange:
     nodes = changes.get(NODES_INFO.name)
     if nodes is None:
         return NO_CHANGE
-    retired = frozenset(
+    marked = [
         NodeId(NODES_INFO.key.decode(key))
         for key, value in nodes.items()
         if value is not None and NODES_INFO.value.decode(value).retired_committed
-    )
-    if retired:
-        return MembershipChange(retired_committed=retired)
+    ]
+    if marked:
+        before = store.begin_previous().table(NODES_INFO)
+        newly = frozenset(node for node in marked if not _is_marked(before.get(node)))
+        if newly:
+            return MembershipChange(retired_committed=newly)
     return MembershipChange(configuration=trusted_nodes(store))
+
+
+def _is_marked(info: NodeInfo | None) -> bool:
+    return info is not None and info.retired_committed
 
 
 def trusted_nodes(store: Store) -> frozenset[NodeId]:

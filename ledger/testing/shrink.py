@@ -6,6 +6,7 @@ one is broken.
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -36,10 +37,19 @@ def signature_of(error: Exception) -> str:
     return type(error).__name__
 
 
-def failure_of(recording: Recording) -> Exception | None:
+class Replaying(Protocol):
+    """A schedule of recorded events."""
+
+    def replay(self) -> None:
+        """Run the events; raises what a schedule raises."""
+
+
+def failure_of(
+    recording: Recording, make: Callable[[Recording], Replaying] = Replay
+) -> Exception | None:
     """Run a schedule again; None if it passes."""
     try:
-        Replay(recording).replay()
+        make(recording).replay()
     except Exception as error:  # noqa: BLE001  # any failure is of interest here
         return error
     return None
@@ -56,18 +66,45 @@ def shrink(
         clock: Seconds from any start.
     """
     deadline = clock() + seconds
-    want = signature_of(recording.error)
-
-    def fails(candidate: Recording) -> bool:
-        error = failure_of(candidate)
-        return error is not None and signature_of(error) == want
-
+    fails = fails_like(recording.error, Replay)
     if not fails(recording):
         return recording
     for name, value in PLAIN_SETTINGS.items():
         settings = _with_setting(recording.plan.settings, name, value)
         if settings != recording.plan.settings and fails(recording.with_settings(settings)):
             recording = recording.with_settings(settings)
+    recording = with_fewer_events(recording, fails, deadline, clock)
+    calm = recording.with_events([msgspec.structs.replace(e, chance=0) for e in recording.events])
+    return calm if fails(calm) else recording
+
+
+def fails_like(
+    error: Exception, make: Callable[[Recording], Replaying]
+) -> Callable[[Recording], bool]:
+    """Return the test whether a recording, run again, fails in the same way as an error says."""
+    want = signature_of(error)
+
+    def fails(candidate: Recording) -> bool:
+        found = failure_of(candidate, make)
+        return found is not None and signature_of(found) == want
+
+    return fails
+
+
+def with_fewer_events(
+    recording: Recording,
+    fails: Callable[[Recording], bool],
+    deadline: float,
+    clock: Callable[[], float],
+) -> Recording:
+    """Leave out runs of events, long ones first, as long as the rest still fails.
+
+    Args:
+        recording: One that fails.
+        fails: Says whether a recording does.
+        deadline: Time by the clock at which the smallest one so far is good enough.
+        clock: Seconds from any start.
+    """
     size = max(1, len(recording.events) // 2)
     while size and clock() < deadline:
         smaller = _without_some(recording, size, fails, deadline, clock)
@@ -75,8 +112,7 @@ def shrink(
             size //= 2
         recording = smaller
         size = min(size, max(1, len(recording.events) // 2)) if size else 0
-    calm = recording.with_events([msgspec.structs.replace(e, chance=0) for e in recording.events])
-    return calm if fails(calm) else recording
+    return recording
 
 
 def _without_some(

@@ -17,7 +17,7 @@ from ledger.testing.shrink import shrink
 from ledger.testing.sim_probes import EXPECTED
 from ledger.testing.sim_replay import record
 from ledger.testing.sim_replica import ReplicaSchedule
-from ledger.testing.sim_replica_replay import record_replicas, shrink_replicas, to_text
+from ledger.testing.sim_replica_replay import shrink_replicas, to_text
 from ledger.testing.sim_scenario import to_scenario
 from ledger.testing.sim_walk import make_schedule
 from ledger.testing.simulation import LivenessError, Schedule
@@ -106,7 +106,7 @@ def exit_code_of(error: Exception) -> int:
 def explain(seed: int, *, replicas: bool = False) -> str:
     """Return a failing seed as a small scenario file; one of replicas as a list of events."""
     if replicas:
-        return to_text(shrink_replicas(record_replicas(seed), SHRINK_SECONDS))
+        return to_text(shrink_replicas(record(seed, ReplicaSchedule), SHRINK_SECONDS))
     return to_scenario(shrink(record(seed), SHRINK_SECONDS))
 
 

@@ -5,7 +5,7 @@ that events can be left out and the rest still means the same. What cannot happe
 passed over.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -92,9 +92,9 @@ class Recorder:
         self._producers[source, to, number] = (len(self.events) - 1, index)
 
 
-def record(seed: int) -> Recording:
+def record(seed: int, make: Callable[[int], Schedule] = make_schedule) -> Recording:
     """Run a seed that fails, writing it down."""
-    schedule = make_schedule(seed)
+    schedule = make(seed)
     recorder = Recorder(schedule)
     try:
         schedule.run()

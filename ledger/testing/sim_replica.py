@@ -191,7 +191,9 @@ class ReplicaSchedule(Schedule):
             delay = 0 if self._is_healed else self._chance.randint(0, self.plan.disk_ms)
             self._plan("host", member, delay, self._host_turn)
         if node.host.answers:
-            self._plan("answer", member, self._chance.randint(0, plan.answer_ms), self._answer)
+            # A joiner may need an answer for every few entries that it lacks.
+            delay = 0 if self._is_healed else self._chance.randint(0, plan.answer_ms)
+            self._plan("answer", member, delay, self._answer)
         if node.shell.jobs:
             delay = self._chance.randint(0, 1 if self._is_healed else self.plan.sign_delay_ms)
             self._plan("sign", member, delay, self._sign_next)
@@ -204,7 +206,7 @@ class ReplicaSchedule(Schedule):
             self.at(self.now + delay, action, member)
 
     def _want_turn(self, member: Member) -> None:
-        delay = self._chance.randint(0, self.replica_plan.turn_ms)
+        delay = 0 if self._is_healed else self._chance.randint(0, self.replica_plan.turn_ms)
         self._plan("turn", self._own(member), delay, self._turn)
 
     # -- what happens ------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Writes a failing schedule of replicas down, makes it small, and runs it again.
+"""Runs a failing schedule of replicas again, makes it small, and prints it.
 
 As in :mod:`ledger.testing.sim_replay`, an event names who does what, a delivery names the event
 that sent its message, and what cannot happen any more is passed over. The plan follows from the
@@ -14,28 +14,14 @@ from typing_extensions import override
 from ledger.base.ids import NodeId
 from ledger.consensus.messages import Message
 from ledger.testing.cluster import Member
-from ledger.testing.shrink import signature_of
-from ledger.testing.sim_replay import Event, Recorder, Recording
+from ledger.testing.shrink import fails_like, with_fewer_events
+from ledger.testing.sim_replay import Recording
 from ledger.testing.sim_replica import ReplicaSchedule
 from ledger.testing.sim_replica_cluster import ReplicaMember
 from ledger.testing.simulation import LivenessError
 
 NAME_SIZE = 6
 """Characters of a node id in a printed event."""
-
-
-def record_replicas(seed: int) -> Recording:
-    """Run a seed that fails, writing it down."""
-    schedule = ReplicaSchedule(seed)
-    recorder = Recorder(schedule)
-    try:
-        schedule.run()
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is what is looked for
-        events = recorder.events
-        if isinstance(error, LivenessError) and schedule.healed_at is not None:
-            events = events[: schedule.healed_at]
-        return Recording(seed, schedule.plan, tuple(events), error)
-    raise AssertionError(f"seed {seed} does not fail")
 
 
 class ReplicaReplay(ReplicaSchedule):
@@ -162,15 +148,6 @@ class ReplicaReplay(ReplicaSchedule):
             super()._want_turn(member)
 
 
-def failure_of(recording: Recording) -> Exception | None:
-    """Run a recording again; None if it passes."""
-    try:
-        ReplicaReplay(recording).replay()
-    except Exception as error:  # noqa: BLE001  # any failure is of interest here
-        return error
-    return None
-
-
 def shrink_replicas(
     recording: Recording, seconds: float, clock: Callable[[], float] = time.monotonic
 ) -> Recording:
@@ -182,28 +159,8 @@ def shrink_replicas(
         clock: Seconds from any start.
     """
     deadline = clock() + seconds
-    want = signature_of(recording.error)
-
-    def fails(events: list[Event]) -> bool:
-        error = failure_of(recording.with_events(events))
-        return error is not None and signature_of(error) == want
-
-    kept = list(recording.events)
-    if not fails(kept):
-        return recording
-    size = max(1, len(kept) // 2)
-    while size and clock() < deadline:
-        before = len(kept)
-        begin = before
-        while begin > 0 and clock() < deadline:
-            begin = max(0, begin - size)
-            candidate = kept[:begin] + kept[begin + size :]
-            if fails(candidate):
-                kept = candidate
-        if len(kept) == before:
-            size //= 2
-        size = min(size, max(1, len(kept) // 2)) if size else 0
-    return recording.with_events(kept)
+    fails = fails_like(recording.error, ReplicaReplay)
+    return with_fewer_events(recording, fails, deadline, clock) if fails(recording) else recording
 
 
 def to_text(recording: Recording) -> str:

@@ -21,13 +21,10 @@ from ledger.replica.replica import Replica
 from ledger.replica.sealers import Sealers
 from ledger.replica.signatures import SignatureIndex
 from ledger.replica.waiters import CommitWaiters, Status
+from ledger.testing.shrink import failure_of
+from ledger.testing.sim_replay import record
 from ledger.testing.sim_replica import ReplicaSchedule, simulate
-from ledger.testing.sim_replica_replay import (
-    failure_of,
-    record_replicas,
-    shrink_replicas,
-    to_text,
-)
+from ledger.testing.sim_replica_replay import ReplicaReplay, shrink_replicas, to_text
 
 pytestmark = pytest.mark.sim
 
@@ -46,6 +43,8 @@ EXPECTED = (
     "secrets given before trust is committed",
 )
 TRACES = """
+from ledger.testing.shrink import failure_of
+from ledger.testing.sim_replay import record
 from ledger.testing.sim_replica import simulate
 for seed in range(5):
     outcome = simulate(seed)
@@ -187,11 +186,11 @@ def test_a_mistake_in_a_replica_is_noticed(name: str, monkeypatch: pytest.Monkey
 
 def test_a_failure_is_written_down_repeated_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(*MISTAKES["claims are not sealed"])
-    recording = record_replicas(0)
-    again = failure_of(recording)
+    recording = record(0, ReplicaSchedule)
+    again = failure_of(recording, ReplicaReplay)
     assert again is not None
     assert str(again) == str(recording.error), "a recording repeats the failure exactly"
     small = shrink_replicas(recording, 5)
     assert len(small.events) < len(recording.events) / 2
-    assert failure_of(small) is not None
+    assert failure_of(small, ReplicaReplay) is not None
     assert to_text(small).startswith("# seed 0: Claims")

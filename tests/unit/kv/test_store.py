@@ -129,6 +129,22 @@ def test_reads_at_the_committed_version() -> None:
     assert store.begin().map(NAME).get_committed(b"last") == b"003"
 
 
+def test_reads_at_the_version_before_the_newest() -> None:
+    store = counted(3)
+    store.compact(2)
+    tx = store.begin_previous()
+    assert (tx.read_version, tx.read_only) == (2, True)
+    store.apply(4, {NAME: {b"last": None}})
+    before = store.begin_previous()
+    store.rollback(3)
+    assert tx.map(NAME).get(b"last") == b"002"
+    assert before.map(NAME).get(b"last") == b"003"
+    assert store.begin_previous().map(NAME).get(b"003") is None
+    store.compact(3)
+    with pytest.raises(AssertionError, match="version 3 is committed already"):
+        store.begin_previous()
+
+
 SIGNATURES = "public:signatures"
 
 

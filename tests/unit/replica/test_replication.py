@@ -1,9 +1,21 @@
 """Several replicas: same ledgers, fail-over, rolled-back tails, refused entries."""
 
-from ledger.base.ids import TxId
+import msgspec
+import pytest
+
+from ledger.base.ids import NodeId, TxId
 from ledger.consensus.messages import AppendEntries
 from ledger.consensus.types import Entry
-from tests.unit.replica.harness import RECORDS, Network, Service, TestNode
+from ledger.tables.nodes import (
+    NODES_ENDORSED_CERTIFICATES,
+    NODES_INFO,
+    NodeInfo,
+    NodeStatus,
+)
+from tests.unit.replica.harness import RECORDS, Network, Service, TestNode, node_info
+
+RETIRED = msgspec.structs.replace(node_info(), status=NodeStatus.RETIRED)
+GONE = msgspec.structs.replace(RETIRED, retired_committed=True)
 
 
 def _network(count: int) -> tuple[Network, list[TestNode]]:
@@ -90,3 +102,46 @@ def test_a_damaged_entry_is_refused_with_a_reason() -> None:
     message = AppendEntries(2, 2, seqno, entry.seqno, 2, 0, (Entry(2, entry.seqno, entry.data),))
     backup.replica.receive(primary.id, message)
     assert backup.replica.current() == TxId(2, entry.seqno)
+
+
+@pytest.mark.parametrize("rounds", [0, 30], ids=["mark not committed", "mark committed"])
+def test_a_node_that_has_left_is_marked_once(rounds: int) -> None:
+    """Rewriting its row is neither a second mark nor in the way of what else is written."""
+    network, (primary, leaver, stays) = _network(3)
+    _write_node(primary, leaver.id, RETIRED)
+    network.run()
+    _write_node(primary, leaver.id, GONE)
+    network.run(rounds)
+    joiner = TestNode(primary.service)
+    network.nodes[joiner.id] = joiner
+    tx = primary.replica.begin()
+    tx.table(NODES_INFO).put(leaver.id, msgspec.structs.replace(GONE, node_data={"rack": 3}))
+    tx.table(NODES_INFO).put(joiner.id, node_info())
+    tx.table(NODES_ENDORSED_CERTIFICATES).put(joiner.id, joiner.certificate.pem)
+    tx_id = primary.replica.commit(tx, None)
+    assert tx_id is not None
+    network.run()
+    assert primary.replica.status(*tx_id) == "Committed"
+    for node in (primary, stays, joiner):
+        assert node.replica.commit_id == primary.replica.commit_id
+        configs = node.replica.raft.status().configs
+        assert configs == [(tx_id.seqno, {primary.id, stays.id, joiner.id})]
+    assert primary.replica.raft.status().acks.keys() == {stays.id, joiner.id}
+
+
+def test_a_primary_that_has_left_stands_down_once() -> None:
+    """Its row may be rewritten before it knows that the mark is committed."""
+    network, (primary, *others) = _network(3)
+    _write_node(primary, primary.id, RETIRED)
+    network.run()
+    _write_node(primary, primary.id, GONE)
+    _write_node(primary, primary.id, msgspec.structs.replace(GONE, node_data="spare"))
+    network.run()
+    assert primary.replica.raft.status().retirement_phase == "RetiredCommitted"
+    assert any(node.replica.is_primary for node in others)
+
+
+def _write_node(primary: TestNode, node_id: NodeId, info: NodeInfo) -> None:
+    tx = primary.replica.begin()
+    tx.table(NODES_INFO).put(node_id, info)
+    assert primary.replica.commit(tx, None) is not None

@@ -12,12 +12,13 @@ from ledger.crypto.sealing import EntrySealer
 from ledger.kv.store import Store
 from ledger.merkle.tree import MerkleTree
 from ledger.testing.checkers import InvariantError
+from ledger.testing.shrink import failure_of
 from ledger.testing.sim_replay import Event, Recording
 from ledger.testing.sim_replica import ReplicaSchedule
 from ledger.testing.sim_replica_host import SimulatedHost
 from ledger.testing.sim_replica_identity import SeededEntropy, identity, service
 from ledger.testing.sim_replica_plan import draw_replica_plan
-from ledger.testing.sim_replica_replay import ReplicaReplay, failure_of
+from ledger.testing.sim_replica_replay import ReplicaReplay
 from ledger.testing.sim_replica_sealing import SealedOnce
 from ledger.testing.sim_replica_shadow import Shadows, total_of, total_of_newest
 
@@ -180,5 +181,5 @@ def test_events_that_cannot_happen_are_passed_over() -> None:
         Event(4, "tick", ("nobody", 5), 0),
     )
     recording = Recording(0, schedule.plan, events, AssertionError())
-    assert failure_of(recording) is None
+    assert failure_of(recording, ReplicaReplay) is None
     assert list(ReplicaReplay(recording).cluster.members) == []
