@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from ledger.app.access import open_map
 from ledger.base.errors import MisuseError
 from ledger.base.ids import TxId
+from ledger.base.plain import PlainStruct
 from ledger.codec.tables import SetTable, Singleton, Table
 from ledger.endpoints.auth import Identity
 from ledger.endpoints.context import CallContext
@@ -26,19 +27,16 @@ _RESERVED_HEADERS = frozenset(
 )
 
 
-class Context:
+class Context(PlainStruct):
     """One run of one call, as the endpoint sees it.
 
     A run may be repeated when it conflicts with another transaction, so an endpoint keeps no
     state but what it writes to tables. Valid until the endpoint returns.
     """
 
-    __slots__ = ("_call", "extra_headers", "status")
-
-    def __init__(self, call: CallContext) -> None:
-        self._call = call
-        self.status: int | None = None
-        self.extra_headers: list[tuple[bytes, bytes]] | None = None
+    _call: CallContext
+    status: int | None = None
+    extra_headers: list[tuple[bytes, bytes]] | None = None
 
     # Tables
 

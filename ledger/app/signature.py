@@ -156,17 +156,17 @@ def compile_handler(signature: Signature) -> Handler:
     arguments = _arguments(signature)
     order = signature.order
     packed = signature.result not in _UNPACKED
-    defaults = _defaults(signature)
-    if order[:2] == ("context", "body") and len(order) == 2 + len(defaults):
+    defaulted = all(each.default is not MISSING for each in signature.query)
+    if order[:2] == ("context", "body") and len(order) == 2 + len(signature.query) and defaulted:
         read_body = _body_reader(signature.body)
 
         def with_body(call: CallContext) -> Response:
             request = call.request
             packing = answer_packing(request) if packed else JSON_PACKING
             context = Context(call)
-            if defaults and request.query:
+            if request.query:
                 return _answer(context, function(*arguments(call, context)), packing)
-            return _answer(context, function(context, read_body(request), *defaults), packing)
+            return _answer(context, function(context, read_body(request)), packing)
 
         return with_body
 
@@ -176,12 +176,6 @@ def compile_handler(signature: Signature) -> Handler:
         return _answer(context, function(*arguments(call, context)), packing)
 
     return general
-
-
-def _defaults(signature: Signature) -> tuple[Any, ...]:
-    """Return what the query parameters are without a query; empty when one has to be given."""
-    values = tuple(_default_of(each) for each in signature.query)
-    return () if MISSING in values else values
 
 
 def _default_of(parameter: Parameter) -> Any:  # noqa: ANN401

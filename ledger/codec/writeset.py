@@ -23,31 +23,21 @@ _PREFIXES_MAX = 4096
 _u64 = int.from_bytes
 
 
-class MapPrefixCache:
-    """Remembers the constant start of each map's record: ``blob(name)`` and two zero words.
-
-    A pure memo, bounded: applications may invent map names without end.
-    """
-
-    __slots__ = ("_prefixes",)
-
-    def __init__(self) -> None:
-        self._prefixes: dict[str, bytes] = {}
-
-    def get(self, name: str) -> bytes:
-        """Return ``blob(name)`` followed by 16 zero bytes."""
-        prefix = self._prefixes.get(name)
-        if prefix is None:
-            raw = name.encode()
-            prefix = len(raw).to_bytes(8, "little") + raw + bytes(16)
-            if len(self._prefixes) >= _PREFIXES_MAX:
-                self._prefixes.clear()
-            self._prefixes[name] = prefix
-        return prefix
+_prefixes: dict[str, bytes] = {}
+"""The constant start of each map's record: ``blob(name)`` and two zero words. A pure memo, bounded:
+applications may invent map names without end."""
 
 
-_cache = MapPrefixCache()
-_prefix_of = _cache.get
+def _prefix_of(name: str) -> bytes:
+    """Return ``blob(name)`` followed by 16 zero bytes."""
+    prefix = _prefixes.get(name)
+    if prefix is None:
+        raw = name.encode()
+        prefix = len(raw).to_bytes(8, "little") + raw + bytes(16)
+        if len(_prefixes) >= _PREFIXES_MAX:
+            _prefixes.clear()
+        _prefixes[name] = prefix
+    return prefix
 
 
 def encode(changes: Changes) -> tuple[bytes, bytes]:
@@ -59,48 +49,46 @@ def encode(changes: Changes) -> tuple[bytes, bytes]:
     Returns:
         The maps whose name begins with ``public:``, and all others; each may be empty.
     """
+    if len(changes) == 1:
+        ((name, writes),) = changes.items()
+        maps = _encode_map(name, writes)
+        return (maps, b"") if name.startswith("public:") else (b"", maps)
     public: list[bytes] = []
     private: list[bytes] = []
-    for name in changes if len(changes) == 1 else sorted(changes):
-        writes = changes[name]
+    for name in sorted(changes):
         parts = public if name.startswith("public:") else private
-        if len(writes) == 1:
-            _append_single(parts, name, writes)
-        elif writes:
-            _append_many(parts, name, writes)
+        parts.append(_encode_map(name, changes[name]))
     return b"".join(public), b"".join(private)
 
 
-def _append_single(parts: list[bytes], name: str, writes: dict[bytes, bytes | None]) -> None:
-    """Append a map with one change, the common case: nothing to sort, one extend."""
-    for key, value in writes.items():
-        size = len(key)
-        key_size = _U64[size] if size < _SMALL else size.to_bytes(8, "little")
-        if value is None:
-            parts += (_prefix_of(name), _ZERO, _ONE, key_size, key)
-        else:
-            size = len(value)
-            value_size = _U64[size] if size < _SMALL else size.to_bytes(8, "little")
-            parts += (_prefix_of(name), _ONE, key_size, key, value_size, value, _ZERO)
+def _encode_map(name: str, writes: dict[bytes, bytes | None]) -> bytes:
+    """Serialise one map; empty when it has no keys."""
+    if len(writes) != 1:
+        return _encode_many(name, writes) if writes else b""
+    # The common case: nothing to sort, one join.
+    ((key, value),) = writes.items()
+    prefix = _prefixes.get(name) or _prefix_of(name)
+    size = len(key)
+    key_size = _U64[size] if size < _SMALL else size.to_bytes(8, "little")
+    if value is None:
+        return b"".join((prefix, _ZERO, _ONE, key_size, key))
+    size = len(value)
+    value_size = _U64[size] if size < _SMALL else size.to_bytes(8, "little")
+    return b"".join((prefix, _ONE, key_size, key, value_size, value, _ZERO))
 
 
-def _append_many(parts: list[bytes], name: str, writes: dict[bytes, bytes | None]) -> None:
-    parts.append(_prefix_of(name))
+def _encode_many(name: str, writes: dict[bytes, bytes | None]) -> bytes:
+    parts: list[bytes] = []
     removed: list[bytes] = []
-    count_at = len(parts)
-    parts.append(_ZERO)
-    count = 0
     for key in sorted(writes):
         value = writes[key]
         if value is None:
-            removed.append(key)
+            removed += (len(key).to_bytes(8, "little"), key)
         else:
             parts += (len(key).to_bytes(8, "little"), key, len(value).to_bytes(8, "little"), value)
-            count += 1
-    parts[count_at] = count.to_bytes(8, "little")
-    parts.append(len(removed).to_bytes(8, "little"))
-    for key in removed:
-        parts += (len(key).to_bytes(8, "little"), key)
+    written = (len(parts) // 4).to_bytes(8, "little")
+    count = (len(removed) // 2).to_bytes(8, "little")
+    return b"".join((_prefix_of(name), written, *parts, count, *removed))
 
 
 def decode(data: bytes, *, strict: bool = True) -> Changes:

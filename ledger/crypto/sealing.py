@@ -3,7 +3,7 @@
 The result is a function of secret, transaction ID and content. One (view, seqno) must never be
 sealed twice with different content under one secret: the IV would repeat.
 
-This is the path of every write, so ``EntrySealer.seal_encoded`` is one flat function on
+This is the path of every write, so ``EntrySealer.seal`` is one flat function on
 precomputed states instead of calls to ``codec.entry``; tests hold the two equal.
 """
 
@@ -63,38 +63,11 @@ class EntrySealer:
             The entry and its 32-byte Merkle leaf.
 
         Raises:
-            EntrySizeError: as ``seal_encoded``.
-        """
-        public_maps, private_maps = _encode(changes)
-        return self.seal_encoded(view, seqno, flags, public_maps, private_maps, claims)
-
-    def seal_encoded(
-        self,
-        view: int,
-        seqno: int,
-        flags: int,
-        public_maps: bytes,
-        private_maps: bytes,
-        claims: bytes | None = None,
-    ) -> tuple[bytes, bytes]:
-        """Make an entry from maps that ``writeset.encode`` has already serialised.
-
-        Args:
-            view: In ``[1, VIEW_MAX]``.
-            seqno: In ``[1, SEQNO_MAX]``.
-            flags: Chunk flags of ``codec.entry``.
-            public_maps: First result of ``writeset.encode``.
-            private_maps: Second result, plaintext.
-            claims: 32-byte claims digest, or None.
-
-        Returns:
-            The entry and its 32-byte Merkle leaf.
-
-        Raises:
             EntrySizeError: the entry would be larger than ``WRITTEN_ENTRY_SIZE_MAX``; nothing was
                 sealed, so the transaction ID may be used for something else.
         """
         assert 0 < view <= VIEW_MAX, "the view must leave bit 31 of its word to snapshots"
+        public_maps, private_maps = _encode(changes)
         if len(public_maps) + len(private_maps) > _MAPS_SIZE_MAX:
             raise EntrySizeError(_MAPS_AT + len(public_maps) + len(private_maps))
         if claims is None:

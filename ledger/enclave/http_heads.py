@@ -22,10 +22,11 @@ _Known = tuple[str, str, str, dict[bytes, bytes], int]
 class KnownHeads:
     """What one session's client has sent before."""
 
-    __slots__ = ("_heads",)
+    __slots__ = ("_heads", "_last")
 
     def __init__(self) -> None:
         self._heads: dict[bytes, _Known] = {}
+        self._last = _END
 
     def take(self, data: bytes, session: Session, requests: list[Request]) -> int:
         """Take complete requests with known heads from the start of ``data``.
@@ -39,22 +40,27 @@ class KnownHeads:
             How many bytes were taken; the rest is the parser's.
         """
         heads = self._heads
+        head = self._last
+        known = heads.get(head)
         at = 0
         size = len(data)
         while at < size:
-            end = data.find(_END, at, at + HEAD_SIZE_MAX)
-            if end < 0:
-                break
-            end += 4
-            known = heads.get(data[at:end])
-            if known is None:
-                break
+            if known is None or not data.startswith(head, at):
+                end = data.find(_END, at, at + HEAD_SIZE_MAX)
+                if end < 0:
+                    break
+                head = data[at : end + 4]
+                known = heads.get(head)
+                if known is None:
+                    break
             method, path, query, headers, length = known
+            end = at + len(head)
             stop = end + length
             if stop > size:
                 break
             requests.append(Request(method, path, query, headers.copy(), data[end:stop], session))
             at = stop
+        self._last = head
         return at
 
     def learn(self, data: bytes, request: Request) -> None:

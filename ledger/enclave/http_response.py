@@ -53,14 +53,17 @@ def encode(response: Response, connection: bytes, *, head: bool = False) -> byte
         if lines is None:
             return _broken(connection, head=head)
         further = lines + connection
-    if response.tx_id is not None:
-        further = b"x-ms-ccf-transaction-id: %b\r\n%b" % (response.tx_id, further)
     size = len(body)
     if head or status in _BODILESS:
         body = b""
         if status == HTTPStatus.NO_CONTENT:
             size = 0
-    return b"%b%d\r\n%b\r\n%b" % (prefix, size, further, body)
+    tx_id = response.tx_id
+    if tx_id is None:
+        return b"%b%d\r\n%b\r\n%b" % (prefix, size, further, body)
+    return b"%b%d\r\nx-ms-ccf-transaction-id: %b\r\n%b\r\n%b" % (
+        prefix, size, tx_id, further, body,
+    )  # fmt: skip
 
 
 def _prefix(status: int, content_type: bytes | None) -> bytes | None:

@@ -265,6 +265,7 @@ class HttpSession:
         """
         handle = self._over_cap if self._over_soft_cap else self._dispatcher.handle
         answers, parser = self._answers, self._parser
+        owed, ready = answers.owed, answers.ready
         last = requests[-1] if parser.final and parser.refusal is None else None
         size = handled = 0
         self._progress = True
@@ -274,12 +275,15 @@ class HttpSession:
             if self._close_asked or request is last:
                 self._end_with(request)
             if response is None:
-                answers.owed[request] = None
+                owed[request] = None
             else:
                 answer = self._encode(request, response)
                 size += len(answer)
-                answers.add(request, answer)
-            if self._no_more or size >= OUTPUT_SIZE_MAX or (answers.owed and not answers.has_room):
+                if owed:
+                    answers.add(request, answer)
+                else:
+                    ready.append(answer)
+            if self._no_more or size >= OUTPUT_SIZE_MAX or (owed and not answers.has_room):
                 break
         return handled, size
 

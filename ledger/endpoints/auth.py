@@ -72,15 +72,13 @@ def authenticate(policies: Sequence[AuthPolicy], request: Request, tx: Tx) -> Id
     Returns:
         The identity, or a 401 whose details give each policy's reason.
     """
-    denials: list[tuple[str, Denied]] | None = None
+    denials: list[Denied] = []
     for policy in policies:
         outcome = policy.authenticate(request, tx)
         if isinstance(outcome, Identity):
             return outcome
-        if denials is None:  # made only when needed: this is on the path of every request
-            denials = []
-        denials.append((policy.name, outcome))
-    return _unauthorized(denials or [])
+        denials.append(outcome)
+    return _unauthorized(policies, denials)
 
 
 def caller_data(identity: Identity | None, tx: Tx) -> Any:  # noqa: ANN401 - free JSON
@@ -206,19 +204,19 @@ def _out_of_dates(caller: _Caller, now: float) -> Denied:
     return Denied("The client certificate has expired.")
 
 
-def _unauthorized(denials: "list[tuple[str, Denied]]") -> Response:
+def _unauthorized(policies: Sequence[AuthPolicy], denials: list[Denied]) -> Response:
     headers = [
         (b"www-authenticate", denied.www_authenticate)
-        for _, denied in denials
+        for denied in denials
         if denied.www_authenticate is not None
     ]
     details = [
         {
-            "auth_policy": name,
+            "auth_policy": policy.name,
             "code": str(Code.INVALID_AUTHENTICATION_INFO),
             "message": denied.message,
         }
-        for name, denied in denials
+        for policy, denied in zip(policies, denials, strict=True)
     ]
     return error(
         401,

@@ -43,6 +43,9 @@ Waiting = Generator[Suspension, Any, Response]
 
 _OUTCOMES = (Response, Generator)
 
+_READWRITE, _COMMAND = Mode.READWRITE, Mode.COMMAND
+"""Named here because looking a member up in its class costs more than a call, at every request."""
+
 
 class Conflict:
     """Something the call read has changed: it has to run again."""
@@ -106,9 +109,9 @@ class Calls:
         log = self.log
         while attempt <= COMMIT_ATTEMPTS_MAX:
             tx: Tx | None = None
-            if mode is Mode.READWRITE:
+            if mode is _READWRITE:
                 tx = log.begin()
-            elif mode is not Mode.COMMAND:
+            elif mode is not _COMMAND:
                 tx = log.begin_read_only()
             context = CallContext(request, endpoint, params, raw_params, tx, None, log, attempt)
             outcome: Response | Waiting

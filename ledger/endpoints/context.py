@@ -3,6 +3,7 @@
 from typing import Any
 
 from ledger.base.errors import MisuseError
+from ledger.base.plain import PlainStruct
 from ledger.endpoints.auth import Identity, caller_data
 from ledger.endpoints.endpoint import Endpoint
 from ledger.endpoints.log import TransactionLog
@@ -10,8 +11,8 @@ from ledger.endpoints.request import Request
 from ledger.kv.tx import Tx
 
 
-class CallContext:
-    """One run of one call. Plain slots: one is made for every call on the hot path.
+class CallContext(PlainStruct):
+    """One run of one call.
 
     Attributes:
         request: The request.
@@ -25,32 +26,16 @@ class CallContext:
         attempt: Number of this run, from 1: how often it conflicted, and one.
     """
 
-    __slots__ = (
-        "_tx", "apply_writes", "attempt", "claims_digest", "endpoint", "identity", "log",
-        "params", "raw_params", "request",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        request: Request,
-        endpoint: Endpoint,
-        params: dict[str, str],
-        raw_params: dict[str, str],
-        tx: Tx | None,
-        identity: Identity | None,
-        log: TransactionLog | None = None,
-        attempt: int = 1,
-    ) -> None:
-        self.request = request
-        self.endpoint = endpoint
-        self.params = params
-        self.raw_params = raw_params
-        self._tx = tx
-        self.identity = identity
-        self.log = log
-        self.attempt = attempt
-        self.claims_digest: bytes | None = None
-        self.apply_writes: bool | None = None
+    request: Request
+    endpoint: Endpoint
+    params: dict[str, str]
+    raw_params: dict[str, str]
+    _tx: Tx | None
+    identity: Identity | None
+    log: TransactionLog | None = None
+    attempt: int = 1
+    claims_digest: bytes | None = None
+    apply_writes: bool | None = None
 
     @property
     def tx(self) -> Tx:

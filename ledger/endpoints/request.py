@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from ledger.base.plain import PlainStruct
 from ledger.endpoints.response import Response
 
 
@@ -28,8 +29,8 @@ class Session(Protocol):
         ...
 
 
-class Request:
-    """One parsed request. Plain slots: one is made for every call on the hot path.
+class Request(PlainStruct):
+    """One parsed request.
 
     Attributes:
         method: Verb in capitals, as sent.
@@ -42,24 +43,13 @@ class Request:
             same for authentication, handler and every run of it. 0.0 before.
     """
 
-    __slots__ = ("body", "headers", "method", "now", "path", "query", "session")
-
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        query: str,
-        headers: dict[bytes, bytes],
-        body: bytes,
-        session: Session,
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.query = query
-        self.headers = headers
-        self.body = body
-        self.session = session
-        self.now = 0.0
+    method: str
+    path: str
+    query: str
+    headers: dict[bytes, bytes]
+    body: bytes
+    session: Session
+    now: float = 0.0
 
 
 class Dispatcher(Protocol):

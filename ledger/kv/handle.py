@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from heapq import merge
 
 from ledger.base.errors import MisuseError
+from ledger.base.plain import PlainStruct
 from ledger.codec.writeset import Changes
 from ledger.kv.point import MapPast, Point
 from ledger.kv.state import STAMP_SIZE, MapState, Record, version_of_record
@@ -25,34 +26,20 @@ class KeyRange:
         self.end = end
 
 
-class MapHandle:
+class MapHandle(PlainStruct):
     """Reads and writes one map within one transaction. Made by ``Tx.map``.
 
     Keys and values are ``bytes`` of any size, empty too.
     """
 
-    __slots__ = (
-        "_changes",
-        "_committed",
-        "_point",
-        "_ranges",
-        "_reads",
-        "_state",
-        "_writes",
-        "name",
-    )
-
-    def __init__(
-        self, name: str, state: MapState, point: Point, committed: Point, changes: Changes | None
-    ) -> None:
-        self.name = name
-        self._state = state
-        self._point = point
-        self._committed = committed
-        self._changes = changes
-        self._writes: dict[bytes, bytes | None] | None = None
-        self._reads: set[bytes] | None = None
-        self._ranges: list[KeyRange] | None = None
+    name: str
+    _state: MapState
+    _point: Point
+    _committed: Point
+    _changes: Changes | None
+    _writes: dict[bytes, bytes | None] | None = None
+    _reads: set[bytes] | None = None
+    _ranges: list[KeyRange] | None = None
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a key, None when it has none."""

@@ -9,11 +9,15 @@ steps after it.
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from ledger.base.plain import PlainStruct
+
 if TYPE_CHECKING:
     from ledger.kv.state import Record
 
 
-class MapPast:
+class MapPast(PlainStruct):
     """What one map held at a point, where it differs from a later point.
 
     Attributes:
@@ -22,12 +26,9 @@ class MapPast:
             was written and rolled back may be here too, with what it now has again.
     """
 
-    __slots__ = ("_sorted", "records", "version")
-
-    def __init__(self, version: int) -> None:
-        self.version = version
-        self.records: dict[bytes, Record | None] = {}
-        self._sorted: list[bytes] | None = None
+    version: int
+    records: "dict[bytes, Record | None]" = msgspec.field(default_factory=dict)
+    _sorted: list[bytes] | None = None
 
     def changed(self, begin: bytes, end: bytes | None) -> list[bytes]:
         """Return the changed keys in ``[begin, end)``, ascending."""
@@ -42,7 +43,7 @@ Past = dict[str, MapPast]
 """Map name to what the map held."""
 
 
-class Point:
+class Point(PlainStruct):
     """One version of the store, as it is seen from when the point was made.
 
     Attributes:
@@ -55,14 +56,11 @@ class Point:
             call.
     """
 
-    __slots__ = ("known", "next", "rollbacks", "seqno", "undo")
-
-    def __init__(self, seqno: int, rollbacks: int) -> None:
-        self.seqno = seqno
-        self.rollbacks = rollbacks
-        self.next: Point | None = None
-        self.undo: Past = {}
-        self.known: Past | None = None
+    seqno: int
+    rollbacks: int
+    next: "Point | None" = None
+    undo: Past = msgspec.field(default_factory=dict)
+    known: Past | None = None
 
     def become_newest(self) -> None:
         """Forget what followed, because it was rolled back."""

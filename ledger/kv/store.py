@@ -57,12 +57,12 @@ class Store:
 
     def begin(self, *, read_only: bool = False) -> Tx:
         """Return a transaction on the newest version."""
-        return Tx(self._maps, self._head, self._window[0], read_only=read_only)
+        return Tx(self._maps, self._head, self._window[0], read_only)
 
     def begin_committed(self) -> Tx:
         """Return a read-only transaction on the committed version."""
         committed = self._window[0]
-        return Tx(self._maps, committed, committed, read_only=True)
+        return Tx(self._maps, committed, committed, True)
 
     def begin_previous(self) -> Tx:
         """Return a read-only transaction on the version before the newest one.
@@ -70,7 +70,7 @@ class Store:
         The newest version must not be committed yet: there is no way back behind that.
         """
         assert self.version > self.committed, f"version {self.version} is committed already"
-        return Tx(self._maps, self._window[-2], self._window[0], read_only=True)
+        return Tx(self._maps, self._window[-2], self._window[0], True)
 
     def check(self, tx: Tx) -> bool:
         """Say whether everything the transaction read is still so."""

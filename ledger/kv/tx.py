@@ -7,6 +7,9 @@ write.
 
 from typing import TypeVar
 
+import msgspec
+
+from ledger.base.plain import PlainStruct
 from ledger.codec.tables import SetTable, Singleton, Table
 from ledger.codec.writeset import Changes
 from ledger.kv.handle import MapHandle
@@ -27,28 +30,27 @@ class Savepoint:
         self.changes = {name: dict(writes) for name, writes in changes.items()}
 
 
-class Tx:
+class Tx(PlainStruct):
     """A transaction. Made by ``Store.begin`` and ``Store.begin_committed``.
 
     Attributes:
-        read_version: Seqno of the snapshot.
+        point: The snapshot.
         read_only: Whether writes raise ``MisuseError``.
         changes: Own writes: map name to key to value, None for a removal. Belongs to the
             transaction until it is committed, then to whoever committed it.
     """
 
-    __slots__ = ("_committed", "_handles", "_maps", "changes", "point", "read_only", "read_version")
+    _maps: dict[str, MapState]
+    point: Point
+    _committed: Point
+    read_only: bool
+    changes: Changes = msgspec.field(default_factory=dict)
+    _handles: dict[str, MapHandle] = msgspec.field(default_factory=dict)
 
-    def __init__(
-        self, maps: dict[str, MapState], point: Point, committed: Point, *, read_only: bool
-    ) -> None:
-        self._maps = maps
-        self.point = point
-        self._committed = committed
-        self.read_only = read_only
-        self.read_version = point.seqno
-        self.changes: Changes = {}
-        self._handles: dict[str, MapHandle] = {}
+    @property
+    def read_version(self) -> int:
+        """Seqno of the snapshot."""
+        return self.point.seqno
 
     def map(self, name: str) -> MapHandle:
         """Return the handle of a map; the same one for the same name. Maps need no creation."""
@@ -77,7 +79,10 @@ class Tx:
     @property
     def has_writes(self) -> bool:
         """Whether something was written or removed, even if that changes nothing."""
-        return any(self.changes.values())
+        for writes in self.changes.values():  # noqa: SIM110 - one map, nearly always: beats any()
+            if writes:
+                return True
+        return False
 
     @property
     def touched(self) -> bool:

@@ -7,6 +7,7 @@ definition did not write. Keys iterate in the byte order of their encodings.
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+from ledger.base.plain import PlainStruct
 from ledger.codec.tables import SET_MEMBER, SINGLETON_KEY, SetTable, Singleton, Table
 from ledger.kv.handle import MapHandle
 
@@ -14,18 +15,15 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class TableHandle(Generic[K, V]):
+class TableHandle(PlainStruct, Generic[K, V]):
     """A typed map within one transaction. See ``MapHandle`` for what each method means.
 
     Attributes:
         map: The same map as bytes.
     """
 
-    __slots__ = ("_table", "map")
-
-    def __init__(self, handle: MapHandle, table: Table[K, V]) -> None:
-        self.map = handle
-        self._table = table
+    map: MapHandle
+    _table: Table[K, V]
 
     def get(self, key: K) -> V | None:
         """Return the value of a key, None when it has none."""
@@ -82,18 +80,15 @@ class TableHandle(Generic[K, V]):
         return ((key_of(key), value_of(value)) for key, value in found)
 
 
-class SingletonHandle(Generic[V]):
+class SingletonHandle(PlainStruct, Generic[V]):
     """The one value of a map within one transaction.
 
     Attributes:
         map: The same map as bytes.
     """
 
-    __slots__ = ("_singleton", "map")
-
-    def __init__(self, handle: MapHandle, singleton: Singleton[V]) -> None:
-        self.map = handle
-        self._singleton = singleton
+    map: MapHandle
+    _singleton: Singleton[V]
 
     def get(self) -> V | None:
         """Return the value, None when there is none."""
@@ -122,18 +117,15 @@ class SingletonHandle(Generic[V]):
         return None if data is None else self._singleton.value.decode(data)
 
 
-class SetHandle(Generic[K]):
+class SetHandle(PlainStruct, Generic[K]):
     """A set of keys within one transaction.
 
     Attributes:
         map: The same map as bytes; every value is ``SET_MEMBER``.
     """
 
-    __slots__ = ("_table", "map")
-
-    def __init__(self, handle: MapHandle, table: SetTable[K]) -> None:
-        self.map = handle
-        self._table = table
+    map: MapHandle
+    _table: SetTable[K]
 
     def add(self, key: K) -> None:
         """Put a key into the set."""

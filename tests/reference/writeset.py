@@ -46,7 +46,13 @@ def evidence(secret: bytes, view: int, seqno: int) -> str:
 def seal(
     secret: bytes, view: int, seqno: int, flags: int, changes: Changes, claims: bytes
 ) -> tuple[bytes, bytes]:
-    public_maps, private_maps = encode(changes)
+    return seal_maps(secret, view, seqno, flags, *encode(changes), claims)
+
+
+def seal_maps(
+    secret: bytes, view: int, seqno: int, flags: int, public_maps: bytes, private_maps: bytes,
+    claims: bytes,
+) -> tuple[bytes, bytes]:  # fmt: skip
     evidence_digest = hashlib.sha256(evidence(secret, view, seqno).encode()).digest()
     public = struct.pack("<BQ", 4, seqno) + claims + evidence_digest + bytes(8) + public_maps
     iv = struct.pack("<QI", seqno, view)
