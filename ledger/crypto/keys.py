@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from ledger.base.clock import Entropy
 from ledger.base.errors import FormatError, MisuseError, VerificationError
@@ -33,7 +34,9 @@ __all__ = [
     "PublicKey",
     "SigningKey",
     "curve_hash",
+    "load_private_key",
     "pem_bytes",
+    "private_pem",
     "twin_signature",
 ]
 
@@ -208,22 +211,14 @@ class SigningKey:
         Raises:
             FormatError: the text is no such key. The message never quotes the text.
         """
-        data = pem_bytes(pem)
-        try:
-            key = serialization.load_pem_private_key(data, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise FormatError("got text that is no unencrypted PEM private key") from None
+        key = load_private_key(pem)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise FormatError(f"got a {type(key).__name__}, want an ECDSA private key")
         return cls.wrap(key, deterministic=deterministic)
 
     def to_pem(self) -> str:
         """Return the private key as unencrypted PKCS#8 PEM text, which ends in a newline."""
-        return self.library_key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ).decode("ascii")
+        return private_pem(self.library_key)
 
     def sign_digest(self, digest: bytes) -> bytes:
         """Return an ECDSA signature (DER) over 32 bytes taken as the already hashed message.
@@ -246,6 +241,28 @@ class SigningKey:
         first, second = utils.decode_dss_signature(self.library_key.sign(message, algorithm))
         size = self.curve.size
         return first.to_bytes(size, "big") + second.to_bytes(size, "big")
+
+
+def load_private_key(pem: str | bytes) -> PrivateKeyTypes:
+    """Read an unencrypted private key PEM of any kind; for modules of this package only.
+
+    Raises:
+        FormatError: the text is no such key. The message never quotes the text.
+    """
+    data = pem_bytes(pem)
+    try:
+        return serialization.load_pem_private_key(data, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise FormatError("got text that is no unencrypted PEM private key") from None
+
+
+def private_pem(key: PrivateKeyTypes) -> str:
+    """Return a private key as unencrypted PKCS#8 PEM text; for modules of this package only."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode("ascii")
 
 
 def pem_bytes(pem: str | bytes) -> bytes:

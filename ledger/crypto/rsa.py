@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from ledger.base.errors import FormatError, MisuseError, VerificationError
-from ledger.crypto.keys import pem_bytes
+from ledger.crypto.keys import load_private_key, pem_bytes, private_pem
 
 KEY_BITS = 2048
 """Size of the keys that are generated, as CCF's."""
@@ -99,22 +99,14 @@ class RsaPrivateKey:
         Raises:
             FormatError: the text is no such key. The message never quotes the text.
         """
-        data = pem_bytes(pem)
-        try:
-            key = serialization.load_pem_private_key(data, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise FormatError("got text that is no unencrypted PEM private key") from None
+        key = load_private_key(pem)
         if not isinstance(key, rsa.RSAPrivateKey):
             raise FormatError(f"got a {type(key).__name__}, want an RSA private key")
         return cls(RsaPublicKey.from_library(key.public_key()), key)
 
     def to_pem(self) -> str:
         """Return the key as unencrypted PKCS#8 PEM text, which ends in a newline."""
-        return self.library_key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ).decode("ascii")
+        return private_pem(self.library_key)
 
     def unwrap(self, ciphertext: bytes) -> bytes:
         """Open what was encrypted to this key.

@@ -5,13 +5,14 @@ is an optional dependency, so this module is imported only when it is chosen.
 """
 
 import ipaddress
+from functools import partial
 from typing import Any, cast
 
 from OpenSSL import SSL, crypto
 
 from ledger.base.errors import FormatError
 from ledger.enclave.server_names import certificate_is_for
-from ledger.enclave.tls_types import ClientContext, Expiry, Identity, ServerContext
+from ledger.enclave.tls_types import ClientContext, Expiry, Identity, ServerContext, Sessions
 
 _DER = crypto.FILETYPE_ASN1
 _READ_SIZE = 64 * 1024
@@ -35,14 +36,14 @@ class PyOpenSslBackend:
         context = _server(identity)
         context.set_alpn_select_callback(_select_http)
         context.set_verify(SSL.VERIFY_PEER, _accept_any)
-        return _Server(context)
+        return Sessions(partial(PyOpenSslSession, context, server_side=True))
 
     def peer_server(self, identity: Identity, ca_pem: bytes) -> ServerContext:
         """See ``TlsBackend``."""
         context = _server(identity)
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
         _trust(context, ca_pem, Expiry.IGNORED)
-        return _Server(context)
+        return Sessions(partial(PyOpenSslSession, context, server_side=True))
 
     def client(
         self,
@@ -62,26 +63,7 @@ class PyOpenSslBackend:
             context.set_alpn_protos([b"http/1.1"])
         if identity is not None:
             _load_identity(context, identity)
-        return _Client(context, server_name)
-
-
-class _Server:
-    def __init__(self, context: SSL.Context) -> None:
-        self._context = context
-
-    def session(self) -> "PyOpenSslSession":
-        return PyOpenSslSession(self._context, server_side=True)
-
-
-class _Client:
-    def __init__(self, context: SSL.Context, server_name: str | None) -> None:
-        self._context = context
-        self._server_name = server_name
-
-    def session(self) -> "PyOpenSslSession":
-        session = PyOpenSslSession(self._context, self._server_name, server_side=False)
-        session.feed(b"")
-        return session
+        return Sessions(partial(PyOpenSslSession, context, server_name, server_side=False))
 
 
 def _server(identity: Identity) -> SSL.Context:
@@ -177,6 +159,8 @@ class PyOpenSslSession:
         self.established = False
         self.ended = False
         self.failure: str | None = None
+        if not server_side:
+            self.feed(b"")  # makes the first flight
 
     def feed(self, data: bytes) -> bytes:
         """See ``TlsSession``."""

@@ -1,11 +1,12 @@
 """TLS by the standard ``ssl`` module over memory BIOs, helped by ``tls_libssl``."""
 
 import ssl
+from functools import partial
 from typing import cast
 
 from ledger.base.errors import FormatError
 from ledger.enclave import tls_libssl
-from ledger.enclave.tls_types import ClientContext, Expiry, Identity, ServerContext
+from ledger.enclave.tls_types import ClientContext, Expiry, Identity, ServerContext, Sessions
 
 RECORD_SIZE_MAX = 16 * 1024
 """Plaintext of one TLS record, RFC 8446, section 5.1; one read returns at most one record."""
@@ -31,14 +32,14 @@ class StdlibBackend:
         context.set_alpn_protocols(["http/1.1"])
         context.verify_mode = ssl.CERT_OPTIONAL
         tls_libssl.accept_any_client(context)
-        return _Server(context)
+        return Sessions(partial(StdlibSession, context, server_side=True))
 
     def peer_server(self, identity: Identity, ca_pem: bytes) -> ServerContext:
         """See ``TlsBackend``."""
         context = _server(identity)
         context.verify_mode = ssl.CERT_REQUIRED
         _trust(context, ca_pem, Expiry.IGNORED)
-        return _Server(context)
+        return Sessions(partial(StdlibSession, context, server_side=True))
 
     def client(
         self,
@@ -60,26 +61,7 @@ class StdlibBackend:
             context.set_alpn_protocols(["http/1.1"])
         if identity is not None:
             tls_libssl.load_identity(context, identity)
-        return _Client(context, server_name)
-
-
-class _Server:
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
-
-    def session(self) -> "StdlibSession":
-        return StdlibSession(self._context, server_side=True)
-
-
-class _Client:
-    def __init__(self, context: ssl.SSLContext, server_name: str | None) -> None:
-        self._context = context
-        self._server_name = server_name
-
-    def session(self) -> "StdlibSession":
-        session = StdlibSession(self._context, self._server_name, server_side=False)
-        session.feed(b"")
-        return session
+        return Sessions(partial(StdlibSession, context, server_name, server_side=False))
 
 
 def _server(identity: Identity) -> ssl.SSLContext:
@@ -124,6 +106,8 @@ class StdlibSession:
         self.established = False
         self.ended = False
         self.failure: str | None = None
+        if not server_side:
+            self.feed(b"")  # makes the first flight
 
     def feed(self, data: bytes) -> bytes:
         """See ``TlsSession``."""

@@ -9,6 +9,7 @@ Two implementations exist, see ``tls``. Both obey the same rules:
 """
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -75,6 +76,17 @@ class ClientContext(Protocol):
     def session(self) -> TlsSession:
         """Return the client's end of a new connection; its ``output`` holds the first flight."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """A context of either side, by the function that makes its sessions."""
+
+    make: Callable[[], TlsSession]
+
+    def session(self) -> TlsSession:
+        """See ``ServerContext`` and ``ClientContext``."""
+        return self.make()
 
 
 class TlsBackend(Protocol):
