@@ -58,9 +58,13 @@ class _LimitError(Exception):
 
 
 class _Meter:
-    """Counts steps and calls back of one run."""
+    """Counts steps and calls back of one run.
 
-    __slots__ = ("_host", "_host_calls", "_limits", "exceeded", "steps")
+    Attributes:
+        loaded: The source is evaluated; only then may it call the node.
+    """
+
+    __slots__ = ("_host", "_host_calls", "_limits", "exceeded", "loaded", "steps")
 
     def __init__(self, limits: ScriptLimits, host: HostCall) -> None:
         self._limits = limits
@@ -68,6 +72,7 @@ class _Meter:
         self._host_calls = 0
         self.steps = 0
         self.exceeded: str | None = None
+        self.loaded = False
 
     def tick(self) -> bool:
         """Count a thousand steps; True stops the run."""
@@ -75,6 +80,8 @@ class _Meter:
 
     def call_host(self, name: object, arguments: object) -> Any:  # noqa: ANN401 - JSON of any shape
         """Answer a call of the script to the node; what passes costs a step a character."""
+        if not self.loaded:
+            _no_host(name, arguments)
         self._host_calls += 1
         if self._host_calls > self._limits.host_calls_max:
             self.exceeded = (
@@ -144,6 +151,7 @@ def run(call: ScriptCall, host: HostCall) -> ScriptOutcome:
     meter = _Meter(call.limits, host)
     try:
         module = _load(call.name, call.source, meter.options(), meter.call_host).freeze()
+        meter.loaded = True
         result = module.call_with(meter.options(), call.function, *call.arguments)
         return _answered(result.value, meter.steps)
     except starlark.StarlarkError as error:

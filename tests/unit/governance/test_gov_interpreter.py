@@ -52,6 +52,7 @@ def test_host_functions_get_name_and_arguments() -> None:
         ("def f(): fail('a\\nerror: b\\n --> c')", FailureKind.REFUSED, "a\nerror: b\n --> c"),
         ("def f(): return [][1]", FailureKind.ERROR, "Index `1` is out of bound"),
         ("def f(): return kv.get('refuse')", FailureKind.ERROR, "not this one"),
+        ("size = kv.size('t')\ndef f(): pass", FailureKind.ERROR, "no calls to the node while it"),
         ("def f(): return kv.gett('x')", FailureKind.ERROR, "has no attribute `gett`"),
         ("def f(): return unknown", FailureKind.ERROR, "`unknown` not found"),
         ("def f(", FailureKind.ERROR, "Parse error"),
