@@ -353,6 +353,10 @@ def test_new_rules_drop_what_is_open() -> None:
         ("x = ", "does not load"),
         ("def validate(p): pass", "resolve"),
         ("def validate(p): pass\ndef resolve(a,b,c,d): pass\napply = 3", "want a function"),
+        (
+            "def validate(p): pass\ndef resolve(a,b,c): pass\ndef apply(a,b): pass",
+            "resolve does not take 4 arguments",
+        ),
         ("def f():\n" + "".join(" " * n + " if 1:\n" for n in range(60)), "nested blocks"),
     ],
 )
