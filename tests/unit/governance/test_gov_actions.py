@@ -83,6 +83,8 @@ CERT = person("user0").pem
         (action("remove_user", user_id="x" * 999), f'got "{"x" * 59}..., want 64'),
         (action("remove_user", user_id=ID.replace("0", "A")), "64 lower-case hex"),
         (action("set_user_data", user_id=3), "64 lower-case hex"),
+        (action("set_user", cert=CERT, user_data="x"), 'user_data: got "x", want an object'),
+        (action("set_user_data", user_id=ID, user_data=3), "user_data: got 3, want an object"),
         (action("set_member", cert="-----BEGIN"), "cert"),
         (action("set_member", cert=CERT, encryption_pub_key="x"), "encryption_pub_key"),
         (action("set_member", cert=CERT, encryption_pub_key=CERT), "encryption_pub_key"),

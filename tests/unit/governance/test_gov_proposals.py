@@ -200,7 +200,7 @@ def test_what_a_full_window_may_have_forgotten_is_refused() -> None:
         service.propose(
             "alice",
             SET_USER,
-            action("set_user", cert=person("user0").pem, user_data=n),
+            action("set_user", cert=person("user0").pem, user_data={"n": n}),
             created_at=at,
         )
         for n in range(3)
