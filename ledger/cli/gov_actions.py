@@ -52,10 +52,10 @@ GUIDES: dict[str, Guide] = {
         "Replace a member's data.", {**_MEMBER, "member_data": "JSON object (:=)"}, {}
     ),
     "set_user": Guide(
-        "Register a user.", {"cert": "certificate, PEM"}, {"user_data": "JSON value (:=)"}
+        "Register a user.", {"cert": "certificate, PEM"}, {"user_data": "JSON object (:=)"}
     ),
     "remove_user": Guide("Remove a user.", _USER, {}),
-    "set_user_data": Guide("Replace a user's data.", _USER, {"user_data": "JSON value (:=)"}),
+    "set_user_data": Guide("Replace a user's data.", _USER, {"user_data": "JSON object (:=)"}),
     "set_constitution": Guide(
         "Replace the constitution; drops other open proposals.",
         {"constitution": "source; see: quorate gov constitution"},
