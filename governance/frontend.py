@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from governance import (
+    answers,
     ballots,
     javascript_reads,
     members,
@@ -13,6 +14,7 @@ from governance import (
     service_reads,
     trust_reads,
 )
+from governance.api_document import Documented, api_handler, query_parameter
 from governance.parts import GovernanceParts, Steps
 from governance.signed import MemberSignature
 from ledger.crypto.cose_governance import MessageType
@@ -30,49 +32,97 @@ API_VERSIONS = ("2023-06-01-preview", "2024-07-01")
 
 GovHandler = Callable[[GovernanceParts, CallContext], Response | Steps]
 
-_READS: tuple[tuple[str, GovHandler, str], ...] = (
-    ("/members/proposals", proposals.list_proposals, "List proposals"),
-    ("/members/proposals/{proposalId}", proposals.get_proposal, "Get a proposal"),
-    ("/members/proposals/{proposalId}/actions", proposals.get_actions, "Get what is proposed"),
-    ("/members/proposals/{proposalId}/ballots/{memberId}", ballots.get_ballot, "Get a ballot"),
-    ("/members/state-digests/{memberId}", members.get_state_digest, "Get a state digest"),
+READS: tuple[tuple[str, GovHandler, str, type], ...] = (
+    ("/members/proposals", proposals.list_proposals, "List proposals", answers.Proposals),
+    (
+        "/members/proposals/{proposalId}",
+        proposals.get_proposal,
+        "Get a proposal",
+        answers.Proposal,
+    ),
+    (
+        "/members/proposals/{proposalId}/actions",
+        proposals.get_actions,
+        "Get what is proposed, as it was sent",
+        dict,
+    ),
+    (
+        "/members/proposals/{proposalId}/ballots/{memberId}",
+        ballots.get_ballot,
+        "Get a ballot",
+        str,
+    ),
+    (
+        "/members/state-digests/{memberId}",
+        members.get_state_digest,
+        "Get a state digest",
+        answers.StateDigest,
+    ),
     (
         "/recovery/encrypted-shares/{memberId}",
         service_reads.get_encrypted_share,
         "Get an encrypted recovery share",
+        answers.EncryptedShare,
     ),
-    ("/service/constitution", service_reads.get_constitution, "Get the constitution"),
-    ("/service/info", service_reads.get_service_info, "Get service information"),
-    ("/service/members", service_reads.list_members, "List members"),
-    ("/service/members/{memberId}", service_reads.get_member, "Get a member"),
-    ("/service/users", service_reads.list_users, "List users"),
-    ("/service/users/{userId}", service_reads.get_user, "Get a user"),
-    ("/service/nodes", trust_reads.list_nodes, "List nodes"),
-    ("/service/nodes/{nodeId}", trust_reads.get_node, "Get a node"),
-    ("/service/join-policy", trust_reads.get_join_policy, "Get the join policy"),
-    ("/service/jwk", trust_reads.get_jwk, "Get token issuers and keys"),
+    ("/service/constitution", service_reads.get_constitution, "Get the constitution", str),
+    ("/service/info", service_reads.get_service_info, "Get the service", answers.Service),
+    ("/service/members", service_reads.list_members, "List members", answers.Members),
+    ("/service/members/{memberId}", service_reads.get_member, "Get a member", answers.Member),
+    ("/service/users", service_reads.list_users, "List users", answers.Users),
+    ("/service/users/{userId}", service_reads.get_user, "Get a user", answers.User),
+    ("/service/nodes", trust_reads.list_nodes, "List nodes", answers.Nodes),
+    ("/service/nodes/{nodeId}", trust_reads.get_node, "Get a node", answers.Node),
+    (
+        "/service/join-policy",
+        trust_reads.get_join_policy,
+        "Get the join policy",
+        answers.JoinPolicy,
+    ),
+    ("/service/jwk", trust_reads.get_jwk, "Get token issuers and keys", answers.Tokens),
 )
-_LATER_READS: tuple[tuple[str, GovHandler, str], ...] = (
-    ("/service/javascript-app", javascript_reads.get_app, "Get JavaScript endpoints"),
-    ("/service/javascript-modules", javascript_reads.list_modules, "List JavaScript modules"),
+LATER_READS: tuple[tuple[str, GovHandler, str, type], ...] = (
+    (
+        "/service/javascript-app",
+        javascript_reads.get_app,
+        "Get JavaScript endpoints",
+        answers.JavascriptApp,
+    ),
+    (
+        "/service/javascript-modules",
+        javascript_reads.list_modules,
+        "List JavaScript modules",
+        answers.JavascriptModules,
+    ),
     (
         "/service/javascript-modules/{moduleName}",
         javascript_reads.get_module,
         "Get a JavaScript module",
+        str,
     ),
 )
 """Reads that the older version does not have."""
-_COMMANDS: tuple[tuple[str, GovHandler, str], ...] = (
-    ("/service/transactions/commit", service_reads.get_committed, "Get the last commit"),
-    ("/service/transactions/{transactionId}", service_reads.get_transaction, "Get a status"),
+COMMANDS: tuple[tuple[str, GovHandler, str, type], ...] = (
+    (
+        "/service/transactions/commit",
+        service_reads.get_committed,
+        "Get the last commit",
+        answers.Transaction,
+    ),
+    (
+        "/service/transactions/{transactionId}",
+        service_reads.get_transaction,
+        "Get a status",
+        answers.Transaction,
+    ),
 )
-_WRITES: tuple[tuple[str, GovHandler, MessageType, bool, str], ...] = (
+_WRITES: tuple[tuple[str, GovHandler, MessageType, bool, str, type | None], ...] = (
     (
         "/members/state-digests/{memberId}:update",
         members.update_state_digest,
         MessageType.STATE_DIGEST,
         False,
         "Ask for a state digest",
+        answers.StateDigest,
     ),
     (
         "/members/state-digests/{memberId}:ack",
@@ -80,6 +130,7 @@ _WRITES: tuple[tuple[str, GovHandler, MessageType, bool, str], ...] = (
         MessageType.ACK,
         False,
         "Acknowledge a state digest",
+        None,
     ),
     (
         "/members/proposals:create",
@@ -87,6 +138,7 @@ _WRITES: tuple[tuple[str, GovHandler, MessageType, bool, str], ...] = (
         MessageType.PROPOSAL,
         True,
         "Create a proposal",
+        answers.Proposal,
     ),
     (
         "/members/proposals/{proposalId}:withdraw",
@@ -94,6 +146,7 @@ _WRITES: tuple[tuple[str, GovHandler, MessageType, bool, str], ...] = (
         MessageType.WITHDRAWAL,
         True,
         "Withdraw a proposal",
+        answers.Proposal,
     ),
     (
         "/members/proposals/{proposalId}/ballots/{memberId}:submit",
@@ -101,6 +154,7 @@ _WRITES: tuple[tuple[str, GovHandler, MessageType, bool, str], ...] = (
         MessageType.BALLOT,
         True,
         "Submit a ballot",
+        answers.Proposal,
     ),
     (
         "/recovery/members/{memberId}:recover",
@@ -108,8 +162,23 @@ _WRITES: tuple[tuple[str, GovHandler, MessageType, bool, str], ...] = (
         MessageType.RECOVERY_SHARE,
         True,
         "Submit a recovery share",
+        answers.ShareProgress,
     ),
 )
+
+
+_KINDS = {row[3] for row in (*READS, *LATER_READS, *COMMANDS)} | {
+    row[5] for row in _WRITES if row[5] is not None
+}
+_DOCUMENTED = Documented(sorted(_KINDS, key=lambda kind: kind.__name__))
+_QUERIES = {
+    "/members/proposals": (query_parameter("include", ["closed"], required=False),),
+    "/service/javascript-app": (query_parameter("case", ["original"], required=False),),
+}
+_API: dict[str, Any] = {
+    "summary": "This document",
+    "parameters": [query_parameter("api-version", API_VERSIONS, required=False)],
+}
 
 
 def build(parts: GovernanceParts) -> Registry:
@@ -124,35 +193,41 @@ def build(parts: GovernanceParts) -> Registry:
         description="Members govern the service by signed proposals and ballots.",
         version=API_VERSIONS[-1],
     )
-    for path, handler, summary in _READS:
-        registry.add(_read(path, partial(handler, parts), summary, Mode.READONLY))
-    for path, handler, summary in _LATER_READS:
-        read = _read(path, partial(handler, parts), summary, Mode.READONLY, API_VERSIONS[1:])
-        registry.add(read)
-    for path, handler, summary in _COMMANDS:
-        registry.add(_read(path, partial(handler, parts), summary, Mode.COMMAND))
-    for path, handler, kind, active, summary in _WRITES:
-        policy = MemberSignature(kind, active=active)
-        registry.add(_write(path, partial(handler, parts), policy, parts.turns, summary))
+    registry.schemas = _DOCUMENTED.components
+    for path, handler, summary, kind in READS:
+        operation = _DOCUMENTED.operation(summary, kind, API_VERSIONS, _QUERIES.get(path, ()))
+        registry.add(_read(path, _with_version(partial(handler, parts)), operation))
+    for path, handler, summary, kind in LATER_READS:
+        versions = API_VERSIONS[1:]
+        operation = _DOCUMENTED.operation(summary, kind, versions, _QUERIES.get(path, ()))
+        registry.add(_read(path, _with_version(partial(handler, parts), versions), operation))
+    for path, handler, summary, kind in COMMANDS:
+        operation = _DOCUMENTED.operation(summary, kind, API_VERSIONS)
+        handle = _with_version(partial(handler, parts))
+        registry.add(_read(path, handle, operation, Mode.COMMAND))
+    for path, handler, message, active, summary, answered in _WRITES:
+        policy = MemberSignature(message, active=active)
+        operation = _DOCUMENTED.operation(summary, answered, API_VERSIONS)
+        registry.add(_write(path, partial(handler, parts), policy, parts.turns, operation))
+    registry.add(_read("/api", api_handler(registry, _document_version), _API, Mode.COMMAND))
     return registry
 
 
 def _read(
     path: str,
     handler: Callable[[CallContext], Response | Steps],
-    summary: str,
-    mode: Mode,
-    versions: Sequence[str] = API_VERSIONS,
+    operation: dict[str, Any],
+    mode: Mode = Mode.READONLY,
 ) -> Endpoint:
     return Endpoint(
         method="GET",
         path=path,
-        handler=_with_version(handler, versions),
+        handler=handler,
         auth=(no_auth,),
         mode=mode,
         forwarding=Forwarding.SOMETIMES,
         redirection=Redirection.NONE,
-        openapi=_operation(summary, versions),
+        openapi=operation,
     )
 
 
@@ -161,33 +236,17 @@ def _write(
     handler: Callable[[CallContext], Response | Steps],
     policy: MemberSignature,
     turns: Turns,
-    summary: str,
+    operation: dict[str, Any],
 ) -> Endpoint:
-    operation = _operation(summary)
     content = {"application/cose": {"schema": {"type": "string", "format": "binary"}}}
-    operation["requestBody"] = {"required": True, "content": content}
     return Endpoint(
         method="POST",
         path=path,
         handler=_with_version(handler),
         auth=(policy,),
-        openapi=operation,
+        openapi={**operation, "requestBody": {"required": True, "content": content}},
         turns=turns,
     )
-
-
-def _operation(summary: str, versions: Sequence[str] = API_VERSIONS) -> dict[str, Any]:
-    version = {
-        "name": "api-version",
-        "in": "query",
-        "required": True,
-        "schema": {"type": "string", "enum": list(versions)},
-    }
-    return {
-        "summary": summary,
-        "parameters": [version],
-        "responses": {"default": {"description": "An answer, or an error with its code."}},
-    }
 
 
 def _with_version(
@@ -196,20 +255,34 @@ def _with_version(
     """Let only calls with a known ``api-version`` through to the handler."""
 
     def handle(ctx: CallContext) -> Response | Steps:
-        version = query.parse(ctx.request.query).get("api-version")
-        if version is None:
+        if _version(ctx, versions) is None:
             raise HttpError(
                 400,
                 Code.MISSING_API_VERSION_PARAMETER,
                 "The api-version query parameter (?api-version=) is required for all requests.",
             )
-        if version not in versions:
-            raise HttpError(
-                400,
-                Code.UNSUPPORTED_API_VERSION_VALUE,
-                f"Unsupported api-version '{version[:60]}'. "
-                f"The supported api-versions are: {', '.join(versions)}.",
-            )
         return handler(ctx)
 
     return handle
+
+
+def _document_version(ctx: CallContext) -> str:
+    """Return the version whose document is asked for, the newest by default."""
+    return _version(ctx, API_VERSIONS) or API_VERSIONS[-1]
+
+
+def _version(ctx: CallContext, versions: Sequence[str]) -> str | None:
+    """Return the call's ``api-version``, None without one.
+
+    Raises:
+        HttpError: 400, it is not among the versions.
+    """
+    version = query.parse(ctx.request.query).get("api-version")
+    if version is not None and version not in versions:
+        raise HttpError(
+            400,
+            Code.UNSUPPORTED_API_VERSION_VALUE,
+            f"Unsupported api-version '{version[:60]}'. "
+            f"The supported api-versions are: {', '.join(versions)}.",
+        )
+    return version

@@ -7,7 +7,7 @@ whoever runs scripts of others does so in a process with limits of its own. Deep
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import starlark
@@ -28,8 +28,13 @@ from governance.scripting import (
 STEPS_PER_TICK = 1000
 """The interpreter reports every so many loop iterations and calls."""
 
-CONSTITUTION_FUNCTIONS = ("validate", "resolve", "apply")
-"""What a constitution must define."""
+_EMPTY: dict[str, list[object]] = {"actions": []}
+CONSTITUTION_CALLS: dict[str, tuple[object, ...]] = {
+    "validate": (_EMPTY,),
+    "resolve": (_EMPTY, "", [], ""),
+    "apply": (_EMPTY, ""),
+}
+"""What a constitution must define, with arguments to try it with."""
 
 TRACE_LINES_MAX = 16
 """Innermost lines of a trace that are kept; each call takes two."""
@@ -45,6 +50,7 @@ _ERROR = re.compile(r"^error: ", re.MULTILINE)
 _PLACE = re.compile(r"^ +--> \S+:\d+:\d+$", re.MULTILINE)
 _FAIL = "fail: "
 _HOST_ERROR = "HostError: "
+_REFUSED_CALL = "for call to"
 _DEPTH_ERROR = "Starlark call stack overflow"
 
 _DIALECT = starlark.Dialect.standard()
@@ -58,9 +64,13 @@ class _LimitError(Exception):
 
 
 class _Meter:
-    """Counts steps and calls back of one run."""
+    """Counts steps and calls back of one run.
 
-    __slots__ = ("_host", "_host_calls", "_limits", "exceeded", "steps")
+    Attributes:
+        loaded: The source is evaluated; only then may it call the node.
+    """
+
+    __slots__ = ("_host", "_host_calls", "_limits", "exceeded", "loaded", "steps")
 
     def __init__(self, limits: ScriptLimits, host: HostCall) -> None:
         self._limits = limits
@@ -68,6 +78,7 @@ class _Meter:
         self._host_calls = 0
         self.steps = 0
         self.exceeded: str | None = None
+        self.loaded = False
 
     def tick(self) -> bool:
         """Count a thousand steps; True stops the run."""
@@ -75,6 +86,8 @@ class _Meter:
 
     def call_host(self, name: object, arguments: object) -> Any:  # noqa: ANN401 - JSON of any shape
         """Answer a call of the script to the node; what passes costs a step a character."""
+        if not self.loaded:
+            _no_host(name, arguments)
         self._host_calls += 1
         if self._host_calls > self._limits.host_calls_max:
             self.exceeded = (
@@ -144,6 +157,7 @@ def run(call: ScriptCall, host: HostCall) -> ScriptOutcome:
     meter = _Meter(call.limits, host)
     try:
         module = _load(call.name, call.source, meter.options(), meter.call_host).freeze()
+        meter.loaded = True
         result = module.call_with(meter.options(), call.function, *call.arguments)
         return _answered(result.value, meter.steps)
     except starlark.StarlarkError as error:
@@ -167,24 +181,27 @@ def constitution_problem(
 ) -> str | None:
     """Say why a source is no constitution, or None: it must parse, load and define its functions.
 
+    The functions have to take what they are called with. One that does not could never be voted
+    out again, because every decision would fail.
+
     Args:
         source: Starlark source.
         size_max: Largest allowed size, in bytes.
         options: Limits of the evaluation; none when it is one's own file.
     """
-    return _definition_problem("constitution", source, size_max, CONSTITUTION_FUNCTIONS, options)
+    return _definition_problem("constitution", source, size_max, CONSTITUTION_CALLS, options)
 
 
 def ballot_problem(source: str, size_max: int) -> str | None:
     """Say why a source, which is one's own, is no ballot; arguments as above."""
-    return _definition_problem("ballot", source, size_max, ("vote",), None)
+    return _definition_problem("ballot", source, size_max, {"vote": (_EMPTY, "")}, None)
 
 
 def _definition_problem(
     what: str,
     source: str,
     size_max: int,
-    functions: Sequence[str],
+    calls: Mapping[str, tuple[object, ...]],
     options: starlark.EvalOptions | None,
 ) -> str | None:
     problem = source_problem(source, size_max)
@@ -193,12 +210,35 @@ def _definition_problem(
     options = options or starlark.EvalOptions()
     try:
         module = _load(what, source, options, _no_host)
-        for name in functions:
+        for name in calls:
             kind = _evaluate(module, "check", f"type({name})", options)
             if kind != "function":
                 return f"the {what}'s {name} is of type {kind}, want a function"
     except starlark.StarlarkError as error:
         return f"the {what} does not load: {_reason_of(str(error))}"
+    frozen = module.freeze()
+    for name, arguments in calls.items():
+        problem = _call_problem(frozen, name, arguments, options)
+        if problem is not None:
+            return f"the {what}'s {name} does not take {len(arguments)} arguments: {problem}"
+    return None
+
+
+def _call_problem(
+    module: starlark.FrozenModule,
+    name: str,
+    arguments: tuple[object, ...],
+    options: starlark.EvalOptions,
+) -> str | None:
+    """Say why a function cannot be called; what becomes of it once it runs does not matter."""
+    try:
+        module.call_with(options, name, *arguments)
+    except starlark.StarlarkError as error:
+        reason = _reason_of(str(error))
+        refused = _trace_of(str(error)) is None and _REFUSED_CALL in reason
+        return reason if refused else None
+    except (TypeError, ValueError, RecursionError):
+        return None  # it has run: its answer cannot be passed on
     return None
 
 

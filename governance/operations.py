@@ -52,6 +52,10 @@ class NodeOperations(Protocol):
         """Make a new ledger secret, valid after this transaction, with its shares."""
         ...
 
+    def give_state_digest(self, tx: Tx, member_id: str) -> None:
+        """Write what a new member may acknowledge, see ``state_digests``."""
+        ...
+
     def latest_ledger_secret_seqno(self, tx: Tx) -> int:
         """Return the first seqno of the newest ledger secret."""
         ...

@@ -49,7 +49,7 @@ def create(parts: GovernanceParts, ctx: CallContext) -> Steps:
     info = ProposalInfo(proposer_id=request.member, state=ProposalState.OPEN, ballots={})
     ctx.tx.table(PROPOSALS_INFO).put(proposal_id, info)
     record_history(ctx)
-    admit(ctx.tx, request, proposal_id)
+    admit(ctx.tx, request, proposal_id, ctx.now)
     info = yield from decision.decide(proposal_id, info)
     return decided(ctx, proposal_id, info)
 

@@ -121,6 +121,8 @@ def _node_refresh_recovery_shares():
     return _host("node.refresh_recovery_shares", [])
 def _node_rekey_ledger():
     return _host("node.rekey_ledger", [])
+def _node_give_state_digest(member_id):
+    return _host("node.give_state_digest", [member_id])
 def _node_latest_ledger_secret_seqno():
     return _host("node.latest_ledger_secret_seqno", [])
 def _node_endorse(node_id, valid_from, validity_period_days = None):
@@ -135,6 +137,7 @@ node = struct(
     open_service = _node_open_service,
     refresh_recovery_shares = _node_refresh_recovery_shares,
     rekey_ledger = _node_rekey_ledger,
+    give_state_digest = _node_give_state_digest,
     latest_ledger_secret_seqno = _node_latest_ledger_secret_seqno,
     endorse = _node_endorse,
     renew_service_certificate = _node_renew_service_certificate,

@@ -108,6 +108,7 @@ class ScriptHost:
             "node.open_service": lambda a: actions.open_service(_text(a[0]), _key(a[1])),
             "node.refresh_recovery_shares": lambda _: actions.refresh_recovery_shares(),
             "node.rekey_ledger": lambda _: actions.rekey_ledger(),
+            "node.give_state_digest": lambda a: operations.give_state_digest(tx, _text(a[0])),
             "node.latest_ledger_secret_seqno": lambda _: operations.latest_ledger_secret_seqno(tx),
             "node.endorse": lambda a: actions.endorse(_text(a[0]), _text(a[1]), _days(a[2])),
             "node.renew_service_certificate": lambda a: actions.renew_service_certificate(
@@ -125,6 +126,7 @@ _APPLY_ONLY = (
     "node.open_service",
     "node.refresh_recovery_shares",
     "node.rekey_ledger",
+    "node.give_state_digest",
     "node.latest_ledger_secret_seqno",
     "node.endorse",
     "node.renew_service_certificate",

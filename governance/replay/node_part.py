@@ -17,6 +17,7 @@ from governance.recovery_members import active_recovery_members
 from governance.replay.certificates import node_certificate_problem, service_certificate_problem
 from governance.replay.past import PastLedger
 from governance.replay.shapes import shape_problem
+from governance.state_digests import give_state_digest
 from ledger.base.errors import FormatError, LedgerError, VerificationError
 from ledger.base.ids import MemberId
 from ledger.codec.tables import SINGLETON_KEY, Singleton
@@ -34,7 +35,7 @@ from ledger.tables.internal import (
     RECOVERY_SHARES,
     SERVICE_ENDORSEMENT,
 )
-from ledger.tables.members import MEMBER_ENCRYPTION_KEYS
+from ledger.tables.members import MEMBER_ACKS, MEMBER_ENCRYPTION_KEYS, MemberAck
 from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES, NODES_INFO
 from ledger.tables.service import SERVICE_INFO
 
@@ -99,6 +100,27 @@ class ReplayedNode:
         _make(lambda: secrets_in_ledger.rekey(tx, secret, members, self._entropy))
         for table in (RECOVERY_SHARES, HISTORICAL_LEDGER_SECRET, ENCRYPTED_LEDGER_SECRETS):
             self._borrow(tx, table, shape_problem)
+
+    def give_state_digest(self, tx: Tx, member_id: str) -> None:
+        """See ``NodeOperations``: which signature was committed only the primary knows."""
+        give_state_digest(tx, member_id)
+        row = (MEMBER_ACKS.name, member_id.encode())
+        made, value = tx.map(row[0]).get(row[1]), self._recorded_row(row)
+        assert made is not None, "the operation has written this row"
+        problem = None
+        if value is not None:
+            try:
+                problem = self._digest_problem(MEMBER_ACKS.value.decode(value))
+            except FormatError as error:
+                problem = str(error)
+        self._write(tx, row, made, problem)
+
+    def _digest_problem(self, recorded: MemberAck) -> str | None:
+        if recorded.cose_sign1_req is not None:
+            return "nobody has acknowledged it yet"
+        if recorded.state_digest and recorded.state_digest not in self._past.signed_roots:
+            return "the digest is no root that was signed lately"
+        return None
 
     def latest_ledger_secret_seqno(self, tx: Tx) -> int:
         """See ``NodeOperations``."""

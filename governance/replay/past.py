@@ -50,6 +50,7 @@ class PastLedger:
         tree: Leaves of the entries so far.
         newest: Transaction of the newest entry taken, ``0.0`` before the first.
         secret: Position of the latest ledger secret.
+        signed_roots: Roots of the newest signatures, in hex, oldest first.
         root: Root that the message at hand is bound to; that of the newest entry when None.
     """
 
@@ -59,6 +60,7 @@ class PastLedger:
         self.newest = TxId(0, 0)
         self.secret = SecretPosition(1, None)
         self.root: bytes | None = None
+        self.signed_roots: dict[str, None] = {}
         self._signed_before: dict[str, bytes] = {}
         self._views: list[TxId] = []
 
@@ -71,6 +73,7 @@ class PastLedger:
         if kept:
             self.store.apply(seqno, kept)
             self._note_secret(seqno, kept)
+            self._note_signature(kept)
         else:
             self.store.advance(seqno)
         self.store.compact(seqno)
@@ -104,6 +107,17 @@ class PastLedger:
         tx = self.store.begin(read_only=True)
         found = {name: tx.map(name).get(SINGLETON_KEY) for name in SIGNATURE_TABLES}
         self._signed_before = {name: value for name, value in found.items() if value is not None}
+
+    def _note_signature(self, changes: Changes) -> None:
+        value = changes.get(SIGNATURES.name, {}).get(SINGLETON_KEY)
+        if value is None:
+            return
+        try:
+            self.signed_roots[SIGNATURES.value.decode(value).root] = None
+        except FormatError:
+            return
+        if len(self.signed_roots) > ROOTS_KEPT:
+            del self.signed_roots[next(iter(self.signed_roots))]
 
     def _note_secret(self, seqno: int, changes: Changes) -> None:
         value = changes.get(HISTORICAL_LEDGER_SECRET.name, {}).get(SINGLETON_KEY)

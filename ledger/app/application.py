@@ -1,6 +1,7 @@
 """``App``: an application's endpoints, declared with decorators."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
@@ -81,9 +82,15 @@ class App:
         schemas = Schemas(list(self._signatures.values()))
         registry = self._new_registry()
         registry.schemas = schemas.components
+        named: Counter[str] = Counter()
         for endpoint in self._declared.endpoints:
             signature = self._signatures[endpoint.method, endpoint.path]
             document = {**operation(signature, schemas), **endpoint.openapi}
+            # A function may serve several paths, and OpenAPI wants every name once.
+            name = document["operationId"]
+            named[name] += 1
+            if named[name] > 1:
+                document["operationId"] = f"{name}_{named[name]}"
             registry.add(dataclasses.replace(endpoint, openapi=document))
         return registry
 

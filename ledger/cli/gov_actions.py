@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from governance.scripting import LIMIT_RANGES
 from ledger.base.errors import FormatError, MisuseError
 from ledger.codec import canonical
 
@@ -51,10 +52,10 @@ GUIDES: dict[str, Guide] = {
         "Replace a member's data.", {**_MEMBER, "member_data": "JSON object (:=)"}, {}
     ),
     "set_user": Guide(
-        "Register a user.", {"cert": "certificate, PEM"}, {"user_data": "JSON value (:=)"}
+        "Register a user.", {"cert": "certificate, PEM"}, {"user_data": "JSON object (:=)"}
     ),
     "remove_user": Guide("Remove a user.", _USER, {}),
-    "set_user_data": Guide("Replace a user's data.", _USER, {"user_data": "JSON value (:=)"}),
+    "set_user_data": Guide("Replace a user's data.", _USER, {"user_data": "JSON object (:=)"}),
     "set_constitution": Guide(
         "Replace the constitution; drops other open proposals.",
         {"constitution": "source; see: quorate gov constitution"},
@@ -92,13 +93,16 @@ GUIDES: dict[str, Guide] = {
         "Change the limits of scripts.",
         {},
         {
-            "steps_max": "loop iterations and calls (:=)",
-            "call_depth_max": "nested calls (:=)",
-            "source_bytes_max": "bytes of source (:=)",
-            "host_calls_max": "calls to the node (:=)",
-            "memory_bytes_max": "bytes of memory (:=)",
-            "cpu_seconds_max": "seconds of processor time (:=)",
-            "wall_ms_max": "milliseconds from start to end (:=)",
+            name: f"{what}, {LIMIT_RANGES[name][0]} to {LIMIT_RANGES[name][1]} (:=)"
+            for name, what in (
+                ("steps_max", "loop iterations and calls"),
+                ("call_depth_max", "nested calls"),
+                ("source_bytes_max", "bytes of source"),
+                ("host_calls_max", "calls to the node"),
+                ("memory_bytes_max", "bytes of memory"),
+                ("cpu_seconds_max", "seconds of processor time"),
+                ("wall_ms_max", "milliseconds from start to end"),
+            )
         },
     ),
     "transition_node_to_trusted": Guide("Let a pending node take part.", {**_NODE, **_FROM}, _DAYS),

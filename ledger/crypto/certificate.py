@@ -6,6 +6,7 @@ bytes, except its public key when that is not ECDSA (users may bring RSA certifi
 
 import contextlib
 import datetime
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ BUNDLE_SIZE_MAX = 1 << 20
 """Longest PEM bundle that is read: some 500 CA certificates."""
 
 _PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
+_LINK = re.compile(r" See https?://\S+ for more details\.")
+"""What the library adds for its own users; ours read it in an answer of a service."""
 # What the library raises for bytes that it does not like, at parsing or at first access.
 _LIBRARY_ERRORS = (
     ValueError,
@@ -240,7 +243,7 @@ def _refusals(message: str) -> Iterator[None]:
             warnings.simplefilter("error", CryptographyDeprecationWarning)
             yield
     except _LIBRARY_ERRORS as error:
-        raise FormatError(f"{message}: {error}") from error
+        raise FormatError(f"{message}: {_LINK.sub('', str(error))}") from error
 
 
 def _encoded(data: str | bytes, size_max: int) -> bytes:

@@ -2,7 +2,8 @@
 
 Schemas describe; they do not validate. JSON Schema as ``msgspec`` writes it (2020-12) is turned
 into the dialect of OpenAPI 3.0: ``nullable`` for a null type, boolean exclusive bounds, ``enum``
-for ``const``. Every operation carries ``x-ccf-forwarding``, which CCF's tools read.
+for ``const``, no empty ``required``. Every operation carries ``x-ccf-forwarding``, which CCF's
+tools read.
 """
 
 from collections.abc import Sequence
@@ -80,6 +81,8 @@ def schema_30(schema: Any) -> Any:  # noqa: ANN401 - JSON Schema is free JSON
             turned[exclusive] = True
     if "const" in turned:
         turned["enum"] = [turned.pop("const")]
+    if not turned.get("required", True):  # OpenAPI 3.0 has no empty list of them
+        del turned["required"]
     if "prefixItems" in turned:
         turned["items"] = {"anyOf": turned.pop("prefixItems")}
     return _nullable(turned)

@@ -6,6 +6,7 @@ import msgspec
 
 from governance.operations import OperationRefused, ShareProgress
 from governance.recovery_members import active_recovery_members
+from governance.state_digests import give_state_digest
 from ledger.base.clock import Clock, Entropy
 from ledger.base.errors import LedgerError
 from ledger.base.ids import MemberId
@@ -59,6 +60,10 @@ class Operations:
             secrets_in_ledger.rekey(tx, latest, self._recovery_members(tx), self._entropy)
         except LedgerError as error:
             raise OperationRefused(str(error)) from error
+
+    def give_state_digest(self, tx: Tx, member_id: str) -> None:
+        """See ``NodeOperations``."""
+        give_state_digest(tx, member_id)
 
     def latest_ledger_secret_seqno(self, tx: Tx) -> int:
         """See ``NodeOperations``."""

@@ -29,7 +29,8 @@ from tests.unit.governance.replay_story import story
 if TYPE_CHECKING:
     from ledger.codec.writeset import Changes
 
-EXAMPLES = int(os.environ.get("QUORATE_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("QUORATE_FUZZ_INPUTS", "0")) // 10 or 150
+"""Hypothesis takes long to make them."""
 PLACES = (1, 3, 12, 30, 60)
 """Entries of the story before which a replay is kept."""
 

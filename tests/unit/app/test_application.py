@@ -274,6 +274,18 @@ def documented() -> App:
     return app
 
 
+def test_a_function_of_several_paths_has_a_name_for_each() -> None:
+    app = App("twice", auth=[no_auth])
+
+    @app.get("/a")
+    @app.get("/b")
+    def read() -> int:
+        return 1
+
+    names = [endpoint.openapi["operationId"] for endpoint in app.build().endpoints]
+    assert names == ["read", "read_2"]
+
+
 def test_operations_follow_the_signature() -> None:
     registry = documented().build()
     operations = {endpoint.path: endpoint.openapi for endpoint in registry.endpoints}

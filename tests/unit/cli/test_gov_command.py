@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from governance.defaults import Variant, constitution
 from governance.interpreter import run
-from governance.scripting import ScriptCall
+from governance.scripting import LIMIT_RANGES, ScriptCall
 from ledger.base.errors import FormatError, MisuseError
 from ledger.cli.gov_actions import GUIDES, build_action, explain
 from ledger.cli.gov_text import printable, proposal_lines, service_lines, summary_line
@@ -51,6 +51,11 @@ def test_the_guide_knows_the_arguments(name: str) -> None:
         if name != "set_script_limits":
             assert "no argument of this action" not in str(problem({each: "x"}))
     assert explain(name).count("--arg ") == len(guide.required) + len(guide.optional)
+
+
+def test_limits_are_explained_with_their_ranges() -> None:
+    for name, (least, most) in LIMIT_RANGES.items():
+        assert f"{least} to {most}" in explain("set_script_limits").partition(name)[2]
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,11 @@ def test_references_lead_somewhere() -> None:
             {"properties": {"const": {"type": "null"}, "title": {"const": 1}}},
             {"properties": {"const": {"nullable": True}, "title": {"enum": [1]}}},
         ),
+        ({"type": "object", "required": []}, {"type": "object"}),
+        (
+            {"type": "object", "required": ["a"]},
+            {"type": "object", "required": ["a"]},
+        ),
     ],
 )
 def test_schema_30(schema: dict[str, Any], turned: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from governance.operations import OperationRefused, ShareProgress
 from governance.parts import GovernanceParts
 from governance.recovery_members import active_recovery_members
 from governance.scripting import HostCall, ScriptCall, ScriptOutcome, ScriptRunner
+from governance.state_digests import give_state_digest
 from ledger.base.errors import LedgerError
 from ledger.base.ids import MemberId
 from ledger.codec.canonical import b64encode
@@ -175,6 +176,9 @@ class KitOperations:
         self._refusing(
             lambda: secrets_in_ledger.rekey(tx, self.secret, self._members(tx), self.entropy)
         )
+
+    def give_state_digest(self, tx: Tx, member_id: str) -> None:
+        give_state_digest(tx, member_id)
 
     def latest_ledger_secret_seqno(self, tx: Tx) -> int:
         del tx

@@ -1,9 +1,15 @@
 """Actions of the default constitution: what validates, what happens, what is refused."""
 
+import datetime
 import hashlib
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from governance.tables import SCRIPT_LIMITS
 from ledger.codec.tables import SetTable, Singleton, Table
@@ -67,17 +73,24 @@ CERT = person("user0").pem
     [
         ({"name": "set_user"}, "cert is missing"),
         (action("set_user", cert=CERT + CERT), "2 certificates"),
-        (action("set_user", cert=CERT, role="x"), "role is no argument"),
-        ({"name": "set_user", "args": [CERT]}, "args is no object"),
-        ({"name": 3}, "want an object with name and args"),
-        (action("remove_user", user_id="ab"), "64 lower-case hex"),
+        (
+            action("set_user", cert=CERT, role="x"),
+            "role is no argument of this action, want only cert, user_data",
+        ),
+        ({"name": "set_user", "args": ["x"]}, 'args is no object: got ["x"], want names'),
+        ({"name": 3}, 'got {"name":3}, want an object with name and args'),
+        (action("remove_user", user_id="ab"), 'got "ab", want 64 lower-case hex'),
+        (action("remove_user", user_id="x" * 999), f'got "{"x" * 59}..., want 64'),
         (action("remove_user", user_id=ID.replace("0", "A")), "64 lower-case hex"),
         (action("set_user_data", user_id=3), "64 lower-case hex"),
+        (action("set_user", cert=CERT, user_data="x"), 'user_data: got "x", want an object'),
+        (action("set_user_data", user_id=ID, user_data=3), "user_data: got 3, want an object"),
         (action("set_member", cert="-----BEGIN"), "cert"),
         (action("set_member", cert=CERT, encryption_pub_key="x"), "encryption_pub_key"),
         (action("set_member", cert=CERT, encryption_pub_key=CERT), "encryption_pub_key"),
-        (action("set_member", cert=CERT, member_data=3), "want an object"),
-        (action("set_member", cert=CERT, recovery_role="Boss"), "want one of NonParticipant"),
+        (action("set_member", cert=CERT, member_data=3), "got 3, want an object"),
+        (action("set_user", cert="x"), "cert: got text that is no PEM certificate"),
+        (action("set_member", cert=CERT, recovery_role="Boss"), 'got "Boss", want one of NonParti'),
         (action("set_member", cert=CERT, recovery_role="Owner"), "needs encryption_pub_key"),
         (
             action("set_member", cert=CERT, encryption_pub_key=KEY, recovery_role="NonParticipant"),
@@ -85,7 +98,10 @@ CERT = person("user0").pem
         ),
         (action("remove_member", member_id=None), "member_id is missing"),
         (action("set_member_data", member_id=ID), "member_data is missing"),
-        (action("set_recovery_threshold", recovery_threshold=0), "[1, 254]"),
+        (
+            action("set_recovery_threshold", recovery_threshold=0),
+            "got 0, want a whole number in [1, 254]",
+        ),
         (action("set_recovery_threshold", recovery_threshold=255), "[1, 254]"),
         (action("set_recovery_threshold", recovery_threshold=True), "[1, 254]"),
         (action("set_recovery_threshold", recovery_threshold=1.5), "[1, 254]"),
@@ -97,7 +113,7 @@ CERT = person("user0").pem
         ),
         (action("transition_service_to_open"), "next_service_identity is missing"),
         (action("assert_service_identity", service_identity=CERT), "another service"),
-        (action("trigger_ledger_chunk", now=True), "no argument"),
+        (action("trigger_ledger_chunk", now=True), "now is no argument of this action, want none"),
         (action("set_constitution", constitution=3), "want text"),
         (action("transition_node_to_trusted", node_id=ID), "valid_from is missing"),
         (action("transition_node_to_trusted", node_id=ID, valid_from="soon"), "got time"),
@@ -139,6 +155,31 @@ def test_arguments_are_checked_when_it_is_proposed(proposed: dict[str, Any], wor
     message = answer.json()["error"]["message"]
     assert words in message
     assert "at position 0" in message
+    assert "https://" not in message or "want an https" in message
+
+
+def rsa_certificate_pem() -> str:
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "user")])
+    begin = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(begin)
+        .not_valid_after(begin.replace(year=2035))
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(Encoding.PEM).decode()
+
+
+def test_users_may_have_keys_of_any_kind() -> None:
+    """As in CCF: only members sign messages, and those with ECDSA."""
+    service = Consortium()
+    pem = rsa_certificate_pem()
+    answer = service.pass_actions(action("set_user", cert=pem))
+    assert answer.json()["proposalState"] == "Accepted"
+    assert service.read(USER_CERTS, Certificate.parse(pem).id) == pem
+    refused = service.propose("alice", action("set_member", cert=pem))
+    assert "want an ECDSA key" in refused.json()["error"]["message"]
 
 
 def table_rows(service: Consortium, table: object) -> Any:  # noqa: ANN401 - as the table

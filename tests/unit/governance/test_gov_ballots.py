@@ -5,7 +5,7 @@ import pytest
 from governance import ballots
 from governance.scripting import RESOURCE_PREFIX, FailureKind, ScriptFailure, ScriptOutcome
 from ledger.crypto.cose_governance import MessageType
-from ledger.tables.members import COSE_HISTORY, USER_CERTS
+from ledger.tables.members import COSE_HISTORY, MEMBER_ACKS, USER_CERTS
 from ledger.testing.app_client import Call
 from tests.unit.governance.gov_kit import NO, YES, Consortium, action, person
 
@@ -213,6 +213,22 @@ def test_a_ballot_that_is_slower_than_what_it_reads_changes_is_no_vote() -> None
     assert reason == f"{RESOURCE_PREFIX}table {table} changed 3 times while the ballot ran"
     service.vote("alice", proposal_id)
     assert service.vote("bob", proposal_id).json()["proposalState"] == "Accepted"
+
+
+def test_members_are_admitted_whatever_users_have_signed_meanwhile() -> None:
+    service = Consortium()
+    dave = person("dave")
+    roots = [service.sign()]
+    admit = action("set_member", cert=dave.pem)
+    proposal_id = service.propose("alice", admit).json()["proposalId"]
+    service.vote("alice", proposal_id)
+    call = start_vote(service, "bob", proposal_id, YES)
+    while not call.done():
+        service.queue.step()
+        roots.append(service.sign())
+    assert call.result().json()["proposalState"] == "Accepted"
+    ack = service.read(MEMBER_ACKS, dave.id)
+    assert ack.state_digest in roots
 
 
 def test_a_member_has_ballots_of_bounded_length(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,7 @@ def test_host_functions_get_name_and_arguments() -> None:
         ("def f(): fail('a\\nerror: b\\n --> c')", FailureKind.REFUSED, "a\nerror: b\n --> c"),
         ("def f(): return [][1]", FailureKind.ERROR, "Index `1` is out of bound"),
         ("def f(): return kv.get('refuse')", FailureKind.ERROR, "not this one"),
+        ("size = kv.size('t')\ndef f(): pass", FailureKind.ERROR, "no calls to the node while it"),
         ("def f(): return kv.gett('x')", FailureKind.ERROR, "has no attribute `gett`"),
         ("def f(): return unknown", FailureKind.ERROR, "`unknown` not found"),
         ("def f(", FailureKind.ERROR, "Parse error"),
@@ -225,6 +226,35 @@ class TestConstitution:
             problem = constitution_problem(source, 10_000)
             assert problem is not None
             assert name in problem
+
+    @pytest.mark.parametrize(
+        ("bad", "problem"),
+        [
+            ("def validate(): pass", "validate does not take 1 arguments: Found 1 extra"),
+            ("def resolve(a, b, c): pass", "resolve does not take 4 arguments: Found 1 extra"),
+            ("def apply(a, b, c): pass", "apply does not take 2 arguments: Missing parameter `c`"),
+        ],
+    )
+    def test_its_functions_take_what_they_are_called_with(self, bad: str, problem: str) -> None:
+        found = constitution_problem(self.GOOD + bad, 10_000)
+        assert found is not None
+        assert problem in found
+
+    @pytest.mark.parametrize(
+        "fine",
+        [
+            "def apply(*all): pass",
+            "def apply(a, b, c = 1): pass",
+            "def apply(a, b): fail('no')",
+            "def apply(a, b): return kv.get('a')",
+            "def apply(a, b): return [][1]",
+            "def apply(a, b): return apply",
+            "def g(x): pass\ndef apply(a, b): g()",
+            "def apply(a, b): return apply(a, b)",
+        ],
+    )
+    def test_what_its_functions_do_then_is_its_own_matter(self, fine: str) -> None:
+        assert constitution_problem(self.GOOD + fine, 10_000) is None
 
     def test_it_is_loaded_without_a_node(self) -> None:
         problem = constitution_problem(self.GOOD + "x = kv.get('a')", 10_000)

@@ -7,7 +7,7 @@ import pytest
 
 from governance import proposal_archive, proposals
 from governance.defaults import Variant, constitution
-from governance.tables import ARCHIVE_ORDER
+from governance.tables import ARCHIVE_ORDER, RECENT_PROPOSALS
 from ledger.codec.canonical import b64encode
 from ledger.crypto.cose import parse_sign1
 from ledger.crypto.cose_governance import MessageType
@@ -159,6 +159,55 @@ def test_the_window_is_trimmed_to_its_size() -> None:
         assert service.propose("alice", SET_USER).status == 200
     times = [key[:10] for key, _ in service.log.begin().table(COSE_RECENT_PROPOSALS).items()]
     assert times == [f"{service.clock - back:010}" for back in (2, 1, 0)]
+    own = [key for key, _ in service.log.begin().table(RECENT_PROPOSALS).items()]
+    common = [key for key, _ in service.log.begin().table(COSE_RECENT_PROPOSALS).items()]
+    assert own == [f"{person('alice').id}:{key}" for key in common]
+
+
+def test_a_proposal_dated_ahead_makes_nobody_elses_too_old() -> None:
+    service = Consortium()
+    for created_at in (9_999_999_990, 9_999_999_995, 9_999_999_999):
+        assert service.propose("carol", SET_USER, created_at=created_at).status == 200
+    message = service.message("alice", MessageType.PROPOSAL, {"actions": [SET_USER]})
+    assert service.post("/members/proposals:create", message).status == 200
+    again = service.post("/members/proposals:create", message)
+    assert (again.status, again.error_code) == (400, "ProposalReplay")
+    own = service.propose("carol", SET_USER)
+    assert (own.status, own.error_code) == (400, "ProposalCreatedTooLongAgo")
+
+
+def test_what_a_common_window_has_forgotten_its_proposers_own_remembers() -> None:
+    service = Consortium()
+    size = action("set_service_configuration", recent_cose_proposals_window_size=2)
+    assert service.pass_actions(size).json()["proposalState"] == "Accepted"
+    message = service.message("alice", MessageType.PROPOSAL, {"actions": [SET_USER]})
+    assert service.post("/members/proposals:create", message).status == 200
+    for ahead in range(4):
+        answer = service.propose("carol", SET_USER, created_at=9_999_999_990 + ahead)
+        assert answer.status == 200
+    assert service.log.begin().table(COSE_RECENT_PROPOSALS).size() == 2
+    again = service.post("/members/proposals:create", message)
+    assert (again.status, again.error_code) == (400, "ProposalReplay")
+
+
+def test_what_a_full_window_may_have_forgotten_is_refused() -> None:
+    """Among messages of one second the digest says which is forgotten, so all of them are old."""
+    service = Consortium(("alice",))
+    size = action("set_service_configuration", recent_cose_proposals_window_size=2)
+    assert service.pass_actions(size).json()["proposalState"] == "Accepted"
+    at = service.clock + 100
+    answers = [
+        service.propose(
+            "alice",
+            SET_USER,
+            action("set_user", cert=person("user0").pem, user_data={"n": n}),
+            created_at=at,
+        )
+        for n in range(3)
+    ]
+    assert [answer.status for answer in answers] == [200, 200, 400]
+    assert answers[2].error_code == "ProposalCreatedTooLongAgo"
+    assert service.propose("alice", SET_USER, created_at=at + 1).status == 200
 
 
 def test_a_time_beyond_ten_digits_has_its_own_code() -> None:
@@ -304,6 +353,10 @@ def test_new_rules_drop_what_is_open() -> None:
         ("x = ", "does not load"),
         ("def validate(p): pass", "resolve"),
         ("def validate(p): pass\ndef resolve(a,b,c,d): pass\napply = 3", "want a function"),
+        (
+            "def validate(p): pass\ndef resolve(a,b,c): pass\ndef apply(a,b): pass",
+            "resolve does not take 4 arguments",
+        ),
         ("def f():\n" + "".join(" " * n + " if 1:\n" for n in range(60)), "nested blocks"),
     ],
 )

@@ -1,9 +1,11 @@
 """Reading governance: what each GET answers, byte shapes as CCF's clients expect them."""
 
+import msgspec
 import pytest
 
+from governance import answers
 from governance.defaults import constitution
-from governance.frontend import build
+from governance.frontend import API_VERSIONS, COMMANDS, LATER_READS, READS, build
 from governance.javascript_reads import ENDPOINTS, MODULES
 from ledger.endpoints.endpoint import Forwarding, Mode, Redirection
 from ledger.kv.tx import Tx
@@ -14,10 +16,12 @@ from tests.unit.governance.gov_kit import (
     HOST_DATA,
     VERSION,
     Consortium,
+    action,
     encryption_key,
     first_member,
     person,
 )
+from tests.unit.governance.test_gov_keys import rsa_jwk
 
 
 def test_service_info() -> None:
@@ -187,6 +191,7 @@ def test_reads_are_local_and_writes_go_to_the_primary() -> None:
         assert (endpoint.redirection is Redirection.NONE) == reads
         assert endpoint.openapi["summary"]
         assert endpoint.openapi["parameters"][0]["name"] == "api-version"
+        assert endpoint.path == "/api" or {"200", "204"} & endpoint.openapi["responses"].keys()
 
 
 def test_there_is_no_javascript() -> None:
@@ -221,3 +226,55 @@ def test_javascript_that_a_constitution_made_for_ccf_would_write() -> None:
         b"export function f() {}",
         "text/plain",
     )
+
+
+OLDER = "?api-version=2023-06-01-preview"
+
+
+def test_there_is_a_document_for_each_version() -> None:
+    service = Consortium()
+    newest = service.get("/api").json()
+    assert service.get("/api", "").json() == newest
+    older = service.get("/api", OLDER).json()
+    assert (newest["info"]["version"], older["info"]["version"]) == API_VERSIONS[::-1]
+    javascript = {path for path in newest["paths"] if path.startswith("/service/javascript-")}
+    assert set(newest["paths"]) - set(older["paths"]) == javascript
+    assert len(javascript) == 3
+    for document in (newest, older):
+        for path in document["paths"].values():
+            for operation in (path[verb] for verb in ("get", "post") if verb in path):
+                [version] = [each for each in operation["parameters"] if "version" in each["name"]]
+                assert version["schema"]["enum"] == [document["info"]["version"]]
+    unknown = service.get("/api", "?api-version=2020-01-01")
+    assert (unknown.status, unknown.error_code) == (400, "UnsupportedApiVersionValue")
+
+
+def test_what_is_answered_is_what_the_document_says() -> None:
+    service = Consortium()
+    service.open()
+    service.pass_actions(
+        action("set_user", cert=person("user0").pem, user_data={"a": 1}),
+        action("set_jwt_issuer", issuer="https://a", jwks={"keys": [rsa_jwk()]}),
+        action("add_snp_host_data", host_data="ab" * 32, security_policy=""),
+    )
+    failing = "def vote(proposal, proposer_id): return missing"
+    proposal_id = service.propose("alice", action("trigger_ledger_chunk")).json()["proposalId"]
+    assert service.vote("alice", proposal_id, failing).status == 200
+    ids = {
+        "proposalId": proposal_id,
+        "memberId": person("alice").id,
+        "userId": person("user0").id,
+        "nodeId": service.node_id,
+        "transactionId": "2.1",
+    }
+    seen = set()
+    for path, _, _, kind in (*READS, *LATER_READS, *COMMANDS):
+        answer = service.get(path.format_map(ids | {"moduleName": "x"}))
+        if kind is str or answer.status == 404:
+            continue
+        assert answer.status == 200, (path, answer)
+        msgspec.json.decode(answer.body, type=kind)
+        seen.add(path)
+    assert len(seen) >= 17
+    proposed = service.propose("alice", action("trigger_snapshot"))
+    assert msgspec.json.decode(proposed.body, type=answers.Proposal).ballot_count == 0

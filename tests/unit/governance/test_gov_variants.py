@@ -4,7 +4,8 @@ import pytest
 
 from governance.defaults import Variant, constitution, file_names, file_paths
 from governance.interpreter import constitution_problem
-from governance.scripting import DEFAULT_LIMITS
+from governance.scripting import DEFAULT_LIMITS, LIMIT_RANGES
+from ledger.testing.app_client import Answer
 from tests.unit.governance.gov_kit import (
     NO,
     YES,
@@ -138,3 +139,53 @@ def test_operators_do_not_vote(variant: Variant) -> None:
     for name in ("oscar", "peggy", "alice"):
         assert service.vote(name, proposal_id).json()["proposalState"] == "Open"
     assert service.vote("bob", proposal_id).json()["proposalState"] == "Accepted"
+
+
+@pytest.mark.parametrize(
+    ("variant", "name"),
+    [(Variant.OPERATOR, "oscar"), (Variant.OPERATOR_PROVISIONER, "peggy")],
+)
+def test_nobody_admits_more_or_larger_operators_alone_than_every_decision_can_read(
+    variant: Variant, name: str
+) -> None:
+    service = operated(variant)
+
+    def state(first: int, last: int, data: object = OPERATOR) -> str:
+        pems = [person(f"operator{number}").pem for number in range(first, last)]
+        admit = [action("set_member", cert=pem, member_data=data) for pem in pems]
+        proposed = service.propose(name, *admit).json()
+        return str(proposed["proposalState"])
+
+    assert state(0, 1, OPERATOR | {"note": "x" * 1024}) == "Open"
+    assert state(0, 1, OPERATOR | {"note": "x" * 512}) == "Accepted"
+    assert state(1, 100) == "Open"
+    assert state(1, 99) == "Accepted"
+    assert state(99, 100) == "Open"
+    gone = action("remove_member", member_id=person("operator0").id)
+    assert service.propose(name, gone).json()["proposalState"] == "Accepted"
+    assert state(99, 100) == "Accepted"
+
+
+@pytest.mark.parametrize("variant", list(Variant))
+def test_members_data_never_grows_too_long_to_decide_anything(variant: Variant) -> None:
+    service = operated(variant)
+    smallest = action(
+        "set_script_limits", **{name: least for name, (least, _) in LIMIT_RANGES.items()}
+    )
+    assert service.pass_actions(smallest).json()["proposalState"] == "Accepted"
+
+    def set_data(name: str, size: int) -> Answer:
+        data = {"note": ["x" * 7] * size}
+        return service.pass_actions(
+            action("set_member_data", member_id=person(name).id, member_data=data)
+        )
+
+    assert set_data("alice", 90_000).json()["proposalState"] == "Accepted"
+    refused = set_data("bob", 20_000)
+    assert refused.status == 500
+    assert "want at most 1048576" in refused.json()["error"]["message"]
+    assert service.pass_actions(SET_USER).json()["proposalState"] == "Accepted"
+    admit = action("set_member", cert=NEW, member_data={"note": "x" * 190_000})
+    assert service.pass_actions(admit).status == 500
+    assert set_data("alice", 1000).json()["proposalState"] == "Accepted"
+    assert set_data("bob", 20_000).json()["proposalState"] == "Accepted"
