@@ -4,11 +4,12 @@ Keys are ``created_at`` padded to ten digits, a colon, and the digest of the sig
 order is order of time. A message is refused when its key, or the key of the same message with its
 ECDSA signature turned into the other valid one, is there.
 
-Whatever a window has forgotten is refused because of its age. CCF has one window for all members,
-so a single proposal dated far ahead, which nobody can forbid without trusting a clock, would make
-everybody else's too old. Here each proposer has a window of its own, which alone decides what is
-taken once. CCF's common window is kept as well, and says no only to what this node's clock calls
-stale too.
+What is older than the middle of the window is refused, as CCF does. CCF has one window for all
+members, so a single proposal dated ahead, which nobody can forbid without trusting a clock, would
+make everybody else's too old. Here each proposer has a window of its own beside the common one:
+a proposer's own messages may always make its others too old, those of the others only what this
+node's clock calls stale. The own windows also remember more than CCF's, so that what one of them
+has forgotten can be refused because of its age, even if many were made in one second.
 """
 
 from collections.abc import Sequence
@@ -22,8 +23,10 @@ from ledger.tables.service import SERVICE_CONFIG
 
 DEFAULT_WINDOW_SIZE = 100
 """Proposals kept when the service's configuration names no number, as CCF."""
-STALE_AFTER_SECONDS = 24 * 3600
-"""Age from which the common window counts: time to carry a message to a vault and back."""
+STALE_AFTER_SECONDS = 600
+"""Age from which the common window counts: clocks differ, and a key may be in a vault."""
+REMEMBERED = 1000
+"""Least messages that the window of one proposer remembers."""
 _TIME_DIGITS = 10
 
 
@@ -48,7 +51,10 @@ def admit(tx: Tx, request: MemberRequest, proposal_id: str, now: float) -> None:
             400, Code.PROPOSAL_REPLAY, "Proposal submission replay: this message was seen before."
         )
     common_keys = [key for key, _ in common.items()]
-    oldest = _oldest_known(own_keys, size)
+    remembered = max(size, REMEMBERED)
+    oldest = _middle(own_keys[-size:])
+    if len(own_keys) >= remembered:  # it may have forgotten others of its oldest second
+        oldest = max(oldest, _time(own_keys[0]) + 1)
     if request.created_at < now - STALE_AFTER_SECONDS:
         oldest = max(oldest, _middle(common_keys))
     if request.created_at < oldest:
@@ -62,17 +68,8 @@ def admit(tx: Tx, request: MemberRequest, proposal_id: str, now: float) -> None:
     for key in _beyond(size, common_keys, request.replay_key):
         common.remove(key)
     own.put(prefix + request.replay_key, proposal_id)
-    for key in _beyond(size, own_keys, request.replay_key):
+    for key in _beyond(remembered, own_keys, request.replay_key):
         own.remove(prefix + key)
-
-
-def _oldest_known(keys: Sequence[str], size: int) -> int:
-    """Return the oldest time of which a window knows all it was shown, or CCF's if that is later.
-
-    A full window has forgotten messages that may be as old as its oldest one.
-    """
-    full = len(keys) >= size
-    return max(_middle(keys), _time(keys[0]) + 1 if full else 0)
 
 
 def _middle(keys: Sequence[str]) -> int:
