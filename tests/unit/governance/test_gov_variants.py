@@ -166,6 +166,14 @@ def test_nobody_admits_more_or_larger_operators_alone_than_every_decision_can_re
     assert state(99, 100) == "Accepted"
 
 
+@pytest.mark.parametrize("variant", [Variant.OPERATOR, Variant.OPERATOR_PROVISIONER])
+def test_an_operator_gives_nodes_no_more_data_alone_than_scripts_can_list(variant: Variant) -> None:
+    service = operated(variant)
+    for size, state in ((8190, "Accepted"), (8191, "Open")):  # with two quotes
+        data = action("set_node_data", node_id=service.node_id, node_data="x" * size)
+        assert service.propose("oscar", data).json()["proposalState"] == state
+
+
 @pytest.mark.parametrize("variant", list(Variant))
 def test_members_data_never_grows_too_long_to_decide_anything(variant: Variant) -> None:
     service = operated(variant)
