@@ -4,6 +4,8 @@ One entry moves the service from any set to any other. From the moment a node ap
 counts quorums in the old *and* in the new set, until commit passes the entry.
 """
 
+from collections.abc import Collection
+
 import msgspec
 
 from ledger.base.ids import NodeId
@@ -55,8 +57,16 @@ class Configurations:
         return frozenset(self._left.union(*self.node_sets) - self.newest)
 
     def has_left(self, node: NodeId) -> bool:
-        """Say whether a node was in a configuration that is over, and is in none any more."""
-        return node in self._left
+        """Say whether a node was in a configuration and is not in the newest one.
+
+        The one that it was in may still be active: a node that begins to lead may not know yet how
+        much of its log is committed.
+        """
+        return node in self.former
+
+    def note_left(self, nodes: Collection[NodeId]) -> None:
+        """Learn of nodes that left before the first configuration known here."""
+        self._left.update(nodes)
 
     def add(self, seqno: int, nodes: frozenset[NodeId]) -> bool:
         """Take a configuration over, unless it has the members of the newest one.

@@ -129,6 +129,7 @@ class Raft:
         state.persisted = last
         for seqno, nodes in configurations:
             add_configuration(state, seqno, nodes)
+        state.configurations.note_left(retiring)
         for node in sorted(retiring - {self.node_id}):
             if node not in state.peers:
                 state.peers.add(node, last + 1)

@@ -98,11 +98,24 @@ def rollback(state: State, seqno: int) -> None:
     state.newest_append = None
     state.retirement.rollback(seqno)
     state.configurations.rollback(seqno)
+    _drop_peers_never_trusted(state)
     sync_peers(state)
 
 
+def _drop_peers_never_trusted(state: State) -> None:
+    """Send nothing more to nodes that only configurations rolled back had trusted.
+
+    Nobody decided in the end that they may read the ledger. One that is trusted again is made a
+    peer again; one that has left stays a peer until it is marked as removable.
+    """
+    configurations, peers = state.configurations, state.peers
+    for node in [node for node, _ in peers.items() if node not in configurations.others]:
+        if not configurations.has_left(node):
+            peers.remove(node)
+
+
 def sync_peers(state: State) -> list[NodeId]:
-    """Make every other member of an active configuration a peer; never remove one.
+    """Make every other member of an active configuration a peer.
 
     Returns:
         The new peers, ascending.

@@ -2,6 +2,11 @@
 
 A node is given the keys once its Trusted row is in the primary's store, not only when it is
 committed: the new configuration counts the new node, so without it nothing could commit.
+
+For the same reason a backup that knows no primary gives the keys to nodes that take part in what it
+holds. When a primary is lost right after it trusted others, there may be no new one without their
+votes, and without the keys they can neither hear nor be heard. A backup never takes a node in, and
+refuses none: what it knows may be old.
 """
 
 from functools import partial
@@ -40,7 +45,7 @@ _STATUS = {Refusal.INVALID_QUOTE: 401, Refusal.TOO_MANY: 503}
 
 
 class Admission(Protocol):
-    """What the primary brings to a join."""
+    """What the node that is asked brings to a join."""
 
     @property
     def startup_seqno(self) -> int:
@@ -57,6 +62,11 @@ class Admission(Protocol):
         """Whether this node can take nodes in."""
         ...
 
+    @property
+    def stands_in(self) -> bool:
+        """Whether this backup gives the keys to nodes that take part, for want of a primary."""
+        ...
+
     def primary_address(self, interface: str) -> str | None:
         """Return the primary's address of an interface; None when it is not known."""
         ...
@@ -70,7 +80,7 @@ class Admission(Protocol):
         ...
 
     def secrets_for(self, certificate: str | None) -> ServiceSecrets:
-        """Return what a trusted node is given."""
+        """Return what a node that takes part is given."""
         ...
 
     def admitted(self, node_id: str, status: NodeStatus) -> None:
@@ -94,7 +104,8 @@ def add_join(registry: Registry, admission: Admission) -> None:
 
 
 def _join(admission: Admission, ctx: CallContext) -> Response:
-    if not admission.is_primary:
+    is_primary = admission.is_primary
+    if not is_primary and not admission.stands_in:
         return _elsewhere(admission.primary_address(ctx.request.session.interface))
     try:
         # By way of our own reader, which bounds how deep the operator's free JSON is nested.
@@ -110,19 +121,22 @@ def _join(admission: Admission, ctx: CallContext) -> Response:
         trust_at_once=admission.trust_at_once,
         has_left=admission.has_left(key.id),
     )
+    if not is_primary and not (isinstance(outcome, Known) and outcome.takes_part):
+        return _elsewhere(None)
     match outcome:
         case Refused(why=why, message=message):
             return error(_STATUS.get(why, 400), why.value, message)
-        case Known(info=info):
-            return _answer(admission, ctx, key.id, info)
+        case Known(info=info, takes_part=takes_part):
+            return _answer(admission, ctx, key.id, info, takes_part=takes_part)
         case Admitted(info=info):
             ctx.tx.table(NODES_INFO).put(key.id, info)
-            if info.status is NodeStatus.TRUSTED:
+            is_trusted = info.status is NodeStatus.TRUSTED
+            if is_trusted:
                 assert info.certificate_signing_request is not None, "a joiner was checked"
                 certificate = admission.endorse(info.certificate_signing_request)
                 ctx.tx.table(NODES_ENDORSED_CERTIFICATES).put(key.id, certificate)
             admission.admitted(key.id, info.status)
-            return _answer(admission, ctx, key.id, info)
+            return _answer(admission, ctx, key.id, info, takes_part=is_trusted)
 
 
 def _elsewhere(address: str | None) -> Response:
@@ -136,9 +150,11 @@ def _elsewhere(address: str | None) -> Response:
     )
 
 
-def _answer(admission: Admission, ctx: CallContext, node_id: str, info: NodeInfo) -> Response:
+def _answer(
+    admission: Admission, ctx: CallContext, node_id: str, info: NodeInfo, *, takes_part: bool
+) -> Response:
     secrets = None
-    if info.status is NodeStatus.TRUSTED:
+    if takes_part:
         secrets = admission.secrets_for(ctx.tx.table(NODES_ENDORSED_CERTIFICATES).get(node_id))
     response = JoinResponse(node_status=info.status.value, node_id=node_id, network_info=secrets)
     return Response(200, canonical.dumps(response), JSON)

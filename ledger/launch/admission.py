@@ -1,4 +1,4 @@
-"""What the primary brings to a join: implements ``frontends.join.Admission``."""
+"""What the node that is asked brings to a join: implements ``frontends.join.Admission``."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ledger.lifecycle.join import (
     LedgerSecretInfo,
     ServiceSecrets,
 )
-from ledger.lifecycle.taking_part import nodes_taking_part
+from ledger.lifecycle.taking_part import nodes_taking_part, takes_part
 from ledger.replica.replica import Replica
 from ledger.tables.nodes import NODES_INFO, NodeStatus
 from ledger.tables.service import SERVICE_INFO
@@ -28,7 +28,7 @@ class NodeAdmission:
 
     Attributes:
         replica: State machine.
-        keys: Keys that a trusted node is given.
+        keys: Keys that a node is given once it takes part.
         settings: This node's configuration.
         clock: Time.
         log: Told of every node that is taken in.
@@ -56,6 +56,18 @@ class NodeAdmission:
         """Whether this node can take nodes in."""
         return self.replica.is_primary
 
+    @property
+    def stands_in(self) -> bool:
+        """Whether this backup gives the keys to nodes that take part, for want of a primary.
+
+        Not when this node has left itself, or was never trusted: what it knows is of the past. Nor
+        when it lacks a ledger secret: it cannot lead those that would hear it.
+        """
+        replica = self.replica
+        if replica.raft.primary_id is not None or replica.sealers.lacks_latest:
+            return False
+        return takes_part(replica.begin_read_only(), replica.node_id)
+
     def primary_address(self, interface: str) -> str | None:
         """Return the primary's address of an interface; None when it is not known."""
         primary = self.replica.raft.primary_id
@@ -69,7 +81,7 @@ class NodeAdmission:
         return address if isinstance(address, str) else None
 
     def has_left(self, node_id: str) -> bool:
-        """Say whether a node took part before: no ID is trusted twice."""
+        """Say whether a node took part and was removed: no ID is trusted twice."""
         return self.replica.raft.state.configurations.has_left(NodeId(node_id))
 
     def endorse(self, request_pem: str) -> str:
@@ -79,7 +91,7 @@ class NodeAdmission:
         return self.keys.service.endorse(CertificateRequest.parse(request_pem), now, days).pem
 
     def secrets_for(self, certificate: str | None) -> ServiceSecrets:
-        """Return what a trusted node is given."""
+        """Return what a node that takes part is given."""
         service = self.replica.begin_read_only().singleton(SERVICE_INFO).get()
         held = self.keys.service
         return ServiceSecrets(

@@ -5,6 +5,7 @@ that waiting cannot mend end the process; everything else is tried again.
 
 A node that is trusted goes on asking until it has read of that in the ledger: its admission may be
 rolled back by an election, and the nodes that it was told to listen to may be replaced meanwhile.
+So may a rekey: every answer brings the ledger secrets of the node that gave it.
 """
 
 from collections.abc import Callable, Mapping
@@ -73,6 +74,7 @@ class Joining:
         clock: Time.
         log: Told of every change.
         joined: Called once, when the node is trusted.
+        secrets: Called with the ledger secrets of every later answer.
         peers: Called with the trusted nodes and their addresses whenever it is told them.
         settled: Whether the node has read in the ledger that it is trusted.
         failed: Called once, when waiting cannot help.
@@ -92,6 +94,7 @@ class Joining:
         clock: Clock,
         log: NodeLog,
         joined: Callable[[Joined], None],
+        secrets: Callable[[SecretChain], None],
         peers: Callable[[Mapping[str, str]], None],
         settled: Callable[[], bool],
         failed: Callable[[str], None],
@@ -102,6 +105,7 @@ class Joining:
         self._clock = clock
         self._log = log
         self._joined = joined
+        self._secrets = secrets
         self._peers = peers
         self._settled = settled
         self._failed = failed
@@ -152,8 +156,10 @@ class Joining:
                     "members to accept transition_node_to_trusted"
                 )
                 return
-            if not self._has_joined:
-                joined = _joined(response.network_info, self._keys, self._settings)
+            joined = _joined(response.network_info, self._keys, self._settings)
+            if self._has_joined:
+                self._secrets(joined.chain)
+            else:
                 self._has_joined = True
                 self._joined(joined)
         except (msgspec.MsgspecError, LedgerError) as error:

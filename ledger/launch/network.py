@@ -130,7 +130,7 @@ class NodeNetwork:
         self._replica = replica
         self._client: ClientContext | None = None
         self._server: ServerContext | None = None
-        self._seen_version = -1
+        self._seen: tuple[int, int] | None = None
         self._log = log
         self._told_problem = ""
         self.book = PeerBook(replica)
@@ -167,11 +167,13 @@ class NodeNetwork:
         self._server = self._backend.peer_server(identity, ca_pem)
 
     def committed(self, tx_id: TxId) -> None:
-        """Close connections to nodes that left."""
+        """Close connections to nodes that left, or whose admission was rolled back."""
         del tx_id
-        version = self._replica.store.map_version(NODES_INFO.name)
-        if version != self._seen_version:
-            self._seen_version = version
+        replica = self._replica
+        # A roll-back may bring back the version of the table that was seen last.
+        seen = (replica.store.map_version(NODES_INFO.name), replica.truncations)
+        if seen != self._seen:
+            self._seen = seen
             self.peers.forget(self.book.may_speak)
 
 

@@ -203,6 +203,7 @@ class Node:
                 clock=self._clock,
                 log=self._log,
                 joined=self._joined,
+                secrets=lambda chain: self.replica.sealers.give(chain.secrets),
                 peers=self._network.book.name,
                 settled=lambda: self._network.book.is_settled,
                 failed=self._link.fail,

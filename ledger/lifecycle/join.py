@@ -1,8 +1,10 @@
-"""Join: what a new node asks for, how the primary judges it, what it is given.
+"""Join: what a new node asks for, how it is judged, what it is given.
 
 The joiner proves its key by its TLS client certificate; its node ID is the digest of that key.
 While the service is Opening it is trusted at once, afterwards it waits as Pending until members
-trust it. Keys and secrets are only handed to a node that the primary's store lists as Trusted.
+trust it. Keys and secrets are only handed to a node that takes part in the newest state of the one
+that gives them: Trusted there, or Retired and still needed, as its vote may be the one that lets
+the service go on. Its evidence has been checked when its row was written, or is now.
 """
 
 import enum
@@ -19,6 +21,7 @@ from ledger.crypto.hashing import sha256
 from ledger.crypto.keys import PublicKey
 from ledger.crypto.rsa import RsaPublicKey
 from ledger.kv.tx import Tx
+from ledger.lifecycle.taking_part import takes_part
 from ledger.tables.nodes import (
     NODES_INFO,
     VIRTUAL_HOST_DATA,
@@ -150,9 +153,15 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A node that asked before: its row."""
+    """A node that asked before.
+
+    Attributes:
+        info: Its row.
+        takes_part: Whether it is given the keys.
+    """
 
     info: NodeInfo
+    takes_part: bool
 
 
 def judge(
@@ -167,18 +176,20 @@ def judge(
     """Judge a join request against the tables.
 
     Args:
-        tx: The primary's state.
+        tx: The state of the node that is asked.
         request: What was asked.
         key: The joiner's key, from its client certificate.
-        startup_seqno: Seqno the primary itself started from.
+        startup_seqno: Seqno that node itself started from.
         trust_at_once: Whether a node may be trusted without the members while the service opens.
-        has_left: Whether the node took part before and was removed; its row may be forgotten.
+        has_left: Whether the joiner took part before and was removed; its row may be forgotten.
     """
     known = tx.table(NODES_INFO).get(key.id)
+    if known is not None and takes_part(tx, key.id):
+        return _check_same(tx, request, key, known) or Known(known, takes_part=True)
     if has_left or (known is not None and known.status is NodeStatus.RETIRED):
         return Refused(Refusal.NODE_STATE, f"Node {key.id} was removed; start a new one.")
     if known is not None:
-        return Known(known)
+        return Known(known, takes_part=False)
     refused = (
         _check_shape(request)
         or _check_evidence(tx, request.quote_info, key)
@@ -203,6 +214,19 @@ def judge(
             node_data=request.node_data,
         )
     )
+
+
+def _check_same(tx: Tx, request: JoinRequest, key: PublicKey, known: NodeInfo) -> Refused | None:
+    """Check that who asks for the keys is the node that its row was written for.
+
+    The evidence in the row was checked when it was written. What a node then ran may not be allowed
+    to join any more, and the node still counts; only other evidence is judged anew.
+    """
+    if known.public_key not in {None, key.pem}:
+        return Refused(Refusal.NODE_STATE, f"Node {key.id} is listed with another public key.")
+    if request.quote_info == known.quote_info:
+        return None
+    return _check_evidence(tx, request.quote_info, key)
 
 
 def _check_shape(request: JoinRequest) -> Refused | None:

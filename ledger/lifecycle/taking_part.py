@@ -9,11 +9,19 @@ def nodes_taking_part(tx: Tx) -> dict[str, NodeInfo]:
 
     A Retired node goes on taking part until it is committed that it is ``retired_committed``.
     """
-    table = tx.table(NODES_INFO)
-    found = {}
-    for node, info in table.items():
-        committed = table.get_committed(node) if info.retired_committed else None
-        is_gone = committed is not None and committed.retired_committed
-        if info.status is not NodeStatus.PENDING and not is_gone:
-            found[node] = info
-    return found
+    return {
+        node: info for node, info in tx.table(NODES_INFO).items() if _takes_part(tx, node, info)
+    }
+
+
+def takes_part(tx: Tx, node: str) -> bool:
+    """Say whether a node is one of ``nodes_taking_part``."""
+    info = tx.table(NODES_INFO).get(node)
+    return info is not None and _takes_part(tx, node, info)
+
+
+def _takes_part(tx: Tx, node: str, info: NodeInfo) -> bool:
+    if info.status is NodeStatus.PENDING:
+        return False
+    committed = tx.table(NODES_INFO).get_committed(node) if info.retired_committed else None
+    return committed is None or not committed.retired_committed

@@ -180,6 +180,13 @@ class LocalChecker:
             )
             for other in state.configurations.others:
                 require(other in state.peers, "TypeInv", f"{other} is no peer of {name}")
+            had = {*state.configurations.others, *state.configurations.former}
+            strangers = [node for node, _ in state.peers.items() if node not in had]
+            require(
+                not strangers,
+                "TypeInv",
+                f"{strangers} are peers of {name}, and no configuration that stands had them",
+            )
 
     def _check_matches(self, state: State) -> None:
         """A primary's knowledge of others only grows; it starts anew with each leadership."""

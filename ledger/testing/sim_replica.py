@@ -1,61 +1,44 @@
-"""One simulated schedule of real replicas: processes, disks, signing threads, clients, operators.
+"""One simulated schedule of real replicas: what clients and operators do, and what comes of it.
 
-It is a :class:`~ledger.testing.simulation.Schedule` whose nodes are whole replicas: loop turns,
-hosts and signing threads take their time, new nodes ask for the service's secrets before they hear
-anybody, and clients keep transactions open.
+New nodes ask to join before they hear anybody, operators decide on those that wait, and clients
+keep transactions open.
 """
-
-from random import Random
-from typing import Any
 
 from typing_extensions import override
 
 from ledger.base.ids import NodeId
-from ledger.consensus.messages import Message
 from ledger.host.disk import READ_SIZE
 from ledger.testing.cluster import Member
 from ledger.testing.faults import ELECTION_TIMEOUT_MS
-from ledger.testing.network import Envelope
 from ledger.testing.sim_faults import MEMBERS_MAX
-from ledger.testing.sim_replica_cluster import (
-    ReplicaCluster,
-    ReplicaMember,
-    ReplicaOptions,
-)
-from ledger.testing.sim_replica_identity import identity
-from ledger.testing.sim_replica_plan import ReplicaPlan, draw_replica_plan
+from ledger.testing.sim_replica_cluster import ReplicaMember
+from ledger.testing.sim_replica_identity import host_of, identity
+from ledger.testing.sim_replica_joining import SERVICE
+from ledger.testing.sim_replica_machines import ReplicaMachines
+from ledger.testing.sim_replica_plan import ReplicaPlan
 from ledger.testing.sim_replica_workload import Workload
-from ledger.testing.simulation import EQUAL_WITHIN, LivenessError, Outcome, Schedule
+from ledger.testing.simulation import EQUAL_WITHIN, LivenessError, Outcome
 
 STEPS_UNDER_FAULTS = 6000
 WAIT_FOR_COMMIT_SHARE = 0.1
 RECEIPTS_AT_THE_END = 3
+LOST_AFTER_TRUST = 0.6
+REKEY_BEFORE_TRUST = 0.5
+"""A node whose trust was rolled back knows ledger secrets that nobody meant it to know."""
 OPERATE_AGAIN_MS = 7
 """Operators look again so soon when the service is in the middle of something."""
 
 
-class ReplicaSchedule(Schedule):
+class ReplicaSchedule(ReplicaMachines):
     """Runs one seed.
 
     Attributes:
-        replica_plan: Its mix of faults.
-        replicas: The nodes.
         workload: The clients.
     """
 
     def __init__(self, seed: int, plan: ReplicaPlan | None = None) -> None:
-        self.replica_plan = plan or draw_replica_plan(Random(seed))  # noqa: S311
-        super().__init__(seed, self.replica_plan.faults)
-        options = ReplicaOptions(
-            self.plan.settings,
-            self.replica_plan.replica,
-            self.replica_plan.read_size,
-            self.replica_plan.encodes,
-        )
-        self.replicas = ReplicaCluster(seed, options, self)
-        self.cluster = self.replicas
+        super().__init__(seed, plan)
         self.workload = Workload(self.replicas)
-        self._planned_of: set[tuple[str, NodeId]] = set()
         self._next_call = 0
         self._calls_before_healing = 0
 
@@ -101,9 +84,14 @@ class ReplicaSchedule(Schedule):
         members = [first] + [self._own(self._new_member(None)) for _ in range(self.plan.nodes - 1)]
         numbers = tuple(range(1, self._created))
         if numbers:
-            self._call(first, "change_nodes", (), numbers, ())
+            self._run_until(lambda: self._all_wait(first, members), self.now + EQUAL_WITHIN)
+            self._call(first, "change_nodes", numbers, ())
         self._run_to_commit(members)
         self.network.begin_faults()
+
+    def _all_wait(self, first: ReplicaMember, members: list[ReplicaMember]) -> bool:
+        """Say whether all nodes but the first have asked to join."""
+        return len(self.replicas.statuses_at(first)) == len(members)
 
     def _run_to_commit(self, members: list[ReplicaMember]) -> None:
         first = members[0].replica_node.replica
@@ -161,96 +149,6 @@ class ReplicaSchedule(Schedule):
             self.at(self.now + OPERATE_AGAIN_MS, self._operate)
         else:
             super()._operate(argument)
-
-    # -- what the cluster tells --------------------------------------------------------
-
-    @override
-    def sent(self, source: Member, to: NodeId, message: Message) -> None:
-        """Do nothing: a message leaves at the end of its node's turn."""
-
-    def transmit(self, source: NodeId, to: NodeId, message: Message) -> None:
-        """Put a message on its way."""
-        self._put(source, to, message)
-
-    @override
-    def appended(self, member: Member, last: int, view: int) -> None:
-        """Do nothing: what comes to the disk goes there as frames."""
-
-    @override
-    def became_primary(self, member: Member) -> None:
-        """Do nothing: replicas sign by themselves."""
-
-    @override
-    def wants_cleanup(self, member: Member) -> None:
-        """Do nothing: replicas mark retired nodes by themselves."""
-
-    def stepped(self, member: ReplicaMember) -> None:
-        """Plan what a node's shell has to do."""
-        node, plan = member.replica_node, self.replica_plan
-        if node.host.has_work:
-            delay = 0 if self._is_healed else self._chance.randint(0, self.plan.disk_ms)
-            self._plan("host", member, delay, self._host_turn)
-        if node.host.answers:
-            # A joiner may need an answer for every few entries that it lacks.
-            delay = 0 if self._is_healed else self._chance.randint(0, plan.answer_ms)
-            self._plan("answer", member, delay, self._answer)
-        if node.shell.jobs:
-            delay = self._chance.randint(0, 1 if self._is_healed else self.plan.sign_delay_ms)
-            self._plan("sign", member, delay, self._sign_next)
-
-    def _plan(self, what: str, member: ReplicaMember, delay: int, action: Any) -> None:  # noqa: ANN401
-        """Plan something for a node, unless it is planned already."""
-        key = (what, member.node_id)
-        if key not in self._planned_of:
-            self._planned_of.add(key)
-            self.at(self.now + delay, action, member)
-
-    def _want_turn(self, member: Member) -> None:
-        delay = 0 if self._is_healed else self._chance.randint(0, self.replica_plan.turn_ms)
-        self._plan("turn", self._own(member), delay, self._turn)
-
-    # -- what happens ------------------------------------------------------------------
-
-    def _turn(self, member: ReplicaMember) -> None:
-        if not self._is_paused(member, self._turn, member):
-            self._planned_of.discard(("turn", member.node_id))
-            if member.is_alive:
-                self.replicas.turn(member)
-
-    def _host_turn(self, member: ReplicaMember) -> None:
-        stalled = self._stalled.get(member.node_id, 0)
-        if stalled > self.now:
-            self.at(stalled, self._host_turn, member)
-            return
-        self._planned_of.discard(("host", member.node_id))
-        if member.is_alive:
-            self.replicas.host_turn(member)
-
-    def _answer(self, member: ReplicaMember) -> None:
-        if not self._is_paused(member, self._answer, member):
-            self._planned_of.discard(("answer", member.node_id))
-            if member.is_alive:
-                self.replicas.take_answer(member)
-                self._want_turn(member)
-
-    def _sign_next(self, member: ReplicaMember) -> None:
-        self._planned_of.discard(("sign", member.node_id))
-        if member.is_alive:
-            self.replicas.sign_next(member)
-            self._want_turn(member)
-
-    @override
-    def _deliver(self, envelope: Envelope) -> None:
-        super()._deliver(envelope)
-        member = self.cluster.members.get(envelope.to)
-        if member is not None and member.is_alive:
-            self._want_turn(member)
-
-    @override
-    def _tick(self, member: Member) -> None:
-        super()._tick(member)
-        if member.is_alive:
-            self._want_turn(member)
 
     # -- clients and operators ---------------------------------------------------------
 
@@ -333,14 +231,43 @@ class ReplicaSchedule(Schedule):
         leaving = set(dead) if chance.random() < 0.7 else set()
         for _ in range(chance.choice((0, 0, 1, 1, 2, MEMBERS_MAX))):
             leaving.add(chance.choice(sorted(nodes)))
+        waiting = self._waiting_at(primary)
         entering = chance.choice((0, 0, 1, 1, 2, 3)) + (len(dead) if leaving else 0)
         room = MEMBERS_MAX - len(nodes - leaving)
-        numbers = []
-        for _ in range(min(entering, room)):
-            numbers.append(self._created)
+        for _ in range(min(entering, room - len(waiting))):
             self._new_member(primary)
-        trusting = tuple(n for n in numbers if chance.random() < 0.6)
-        self._call(primary, "change_nodes", tuple(numbers), trusting, tuple(sorted(leaving)))
+        alive = [each.index for each in waiting if each.is_alive]
+        trusting = tuple(n for n in alive[:room] if chance.random() < 0.6)
+        leaving |= {each.node_id for each in waiting if not each.is_alive}
+        self._change_at(primary, trusting, tuple(sorted(leaving)))
+
+    def _change_at(
+        self, primary: ReplicaMember, trusting: tuple[int, ...], leaving: tuple[NodeId, ...]
+    ) -> None:
+        """Trust nodes, by their numbers, and remove others; the primary may not outlive it long."""
+        self._call(primary, "change_nodes", trusting, leaving)
+        if trusting and self.plan.stops and self._chance.random() < LOST_AFTER_TRUST:
+            nodes = frozenset(identity(number).node_id for number in trusting)
+            until = self.now + ELECTION_TIMEOUT_MS
+            self.at(self.now + 1, self._lose, (primary, nodes, until))
+
+    def _lose(self, loss: tuple[ReplicaMember, frozenset[NodeId], int]) -> None:
+        """Stop a primary as soon as another node holds, signed, whom it has trusted."""
+        primary, nodes, until = loss
+        if not primary.raft.is_primary or self._is_healed or self.now > until:
+            return
+        if any(_holds_signed(m, nodes) for m in self._alive() if m is not primary):
+            if primary.is_alive and self._is_spare(primary):
+                self.cluster.counters["primary stopped after it trusted others"] += 1
+                self.cluster.stop(primary)
+            return
+        self.at(self.now + 1, self._lose, loss)
+
+    def _waiting_at(self, member: ReplicaMember) -> list[ReplicaMember]:
+        """Return the nodes that a node lists as Pending, in the order of their creation."""
+        statuses = self.replicas.statuses_at(member)
+        pending = [self.replicas.member(n) for n, s in statuses.items() if s == "Pending"]
+        return sorted(pending, key=lambda each: each.index)
 
     @override
     def _new_id(self) -> NodeId:
@@ -364,43 +291,52 @@ class ReplicaSchedule(Schedule):
 
     def _ask(self, member: ReplicaMember) -> None:
         """Let a new node ask to join, until it has read that it is trusted."""
-        node = member.replica_node
-        if not member.is_alive or (node.has_joined and node.book.is_settled):
+        if not member.is_alive:
+            return
+        if self._is_asleep(member):
+            self._ask_later(member)
+            return
+        address = member.replica_node.entrance.wants()
+        if address is None:
             return
         self._ask_later(member)
-        others = [m for m in self._alive() if m is not member and not self._is_asleep(m)]
-        if self._is_asleep(member) or not others:
+        target = self._at_address(member, address)
+        self.replicas.ask_to_join(member, target)
+        if target is None:
             return
-        primaries = [other for other in others if other.raft.is_primary]
-        target = self._chance.choice(primaries or others)
-        if self.network.is_cut(member.node_id, target.node_id):
-            return
-        done = self.replicas.ask_to_join(member, target)
-        if not done and primaries and self._chance.random() < 0.3:
-            self._admit(member, target)
+        self._want_turn(target)
         self._want_turn(member)
+        if target.raft.is_primary and self._chance.random() < 0.3:
+            self._admit(member, target)
+
+    def _at_address(self, member: ReplicaMember, address: str) -> ReplicaMember | None:
+        """Return the node that answers at an address, None when a node does not reach it now."""
+        others = [m for m in self._alive() if m is not member]
+        if address != SERVICE:
+            host = address.partition(":")[0]
+            others = [other for other in others if host_of(other.node_id) == host]
+        if not others:
+            return None
+        target = self._chance.choice(others)
+        is_cut = self.network.is_cut(member.node_id, target.node_id)
+        return None if is_cut or self._is_asleep(target) else target
 
     def _admit(self, member: ReplicaMember, primary: ReplicaMember) -> None:
-        """Let operators trust a node that waits, or whose admission was rolled back."""
-        status = self.replicas.statuses_at(primary).get(member.node_id)
+        """Let operators trust a node that waits; before they trust one again, they may rekey."""
         newest = primary.raft.state.configurations.newest
-        if status in (None, "Pending") and len(newest) < MEMBERS_MAX and not self._has_left(member):
-            self._call(primary, "change_nodes", (), (member.index,), ())
+        if member in self._waiting_at(primary) and len(newest) < MEMBERS_MAX:
+            if member.replica_node.has_joined and self._chance.random() < REKEY_BEFORE_TRUST:
+                self._call(primary, "rekey")
+            self._change_at(primary, (member.index,), ())
 
-    def _has_left(self, member: ReplicaMember) -> bool:
-        """Say whether a node was ever trusted in what is committed: its id must not come back."""
-        return member.node_id in self.replicas.ever_trusted
 
-    # -- helpers -----------------------------------------------------------------------
-
-    def _own(self, member: Member) -> ReplicaMember:
-        return self.replicas.member(member.node_id)
-
-    def _alive(self) -> list[ReplicaMember]:
-        return [self._own(member) for member in self.cluster.alive()]
-
-    def _primaries(self) -> list[ReplicaMember]:
-        return [self._own(member) for member in self.cluster.primaries()]
+def _holds_signed(member: ReplicaMember, nodes: frozenset[NodeId]) -> bool:
+    """Say whether a node holds a signed configuration that has some nodes."""
+    state = member.raft.state
+    return any(
+        nodes <= held.nodes and held.seqno < state.last_committable
+        for held in state.configurations.active
+    )
 
 
 def simulate(seed: int) -> Outcome:

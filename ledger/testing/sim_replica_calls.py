@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ledger.base.errors import MisuseError
-from ledger.base.ids import NodeId, TxId
+from ledger.base.ids import TxId
 from ledger.crypto.hashing import sha256
 from ledger.endpoints.auth import no_auth
 from ledger.endpoints.context import CallContext
@@ -26,9 +26,9 @@ from ledger.lifecycle.secrets_in_ledger import open_service, rekey, reshare
 from ledger.lifecycle.start import FirstNode, Genesis, write_genesis
 from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES, NODES_INFO, NodeStatus
 from ledger.tables.service import ServiceConfiguration
-from ledger.testing.sim_replica_amends import read_newest_secret
 from ledger.testing.sim_replica_identity import (
     NOW,
+    PLATFORM,
     SeededEntropy,
     identity,
     in_plain_cover,
@@ -229,7 +229,8 @@ def _genesis(operation: Operation, ctx: CallContext) -> Waiting:
     """Write the first transaction of the service."""
     (number,) = operation.arguments
     own = identity(number)
-    first = FirstNode(own.node_id, own.row(TRUSTED), own.certificate, "measurement", "00" * 32)
+    measurement, host_data = PLATFORM.measurement().decode(), PLATFORM.host_data().hex()
+    first = FirstNode(own.node_id, own.row(TRUSTED), own.certificate, measurement, host_data)
     configuration = ServiceConfiguration(recovery_threshold=1)
     certificate = service()[1].pem
     write_genesis(ctx.tx, Genesis((), "", configuration, certificate, None, first))
@@ -238,30 +239,29 @@ def _genesis(operation: Operation, ctx: CallContext) -> Waiting:
 
 
 def _change_nodes(operation: Operation, ctx: CallContext) -> Waiting:
-    """Let some nodes wait, trust others and retire others; those for which it is possible."""
-    entering, trusting, leaving = operation.arguments
+    """Trust and remove nodes, those for which it is possible, as the default constitution does."""
+    trusting, leaving = operation.arguments
     if operation.chance.random() < 0.3:
         yield Wait(operation)
     table = ctx.tx.table(NODES_INFO)
     certificates = ctx.tx.table(NODES_ENDORSED_CERTIFICATES)
-    statuses = {node: info.status for node, info in table.items()}
-    for number in entering:
-        own = identity(number)
-        if own.node_id not in statuses:
-            table.put(own.node_id, own.row(PENDING))
-            statuses[own.node_id] = PENDING
+    rows = dict(table.items())
     for number in trusting:
         own = identity(number)
-        if statuses.get(own.node_id, PENDING) is PENDING:
-            table.put(own.node_id, own.row(TRUSTED))
+        info = rows.get(own.node_id)
+        if info is not None and info.status is PENDING:
+            rows[own.node_id] = info = msgspec.structs.replace(info, status=TRUSTED)
+            table.put(own.node_id, info)
             certificates.put(own.node_id, own.certificate)
-            statuses[own.node_id] = TRUSTED
     for node in leaving:
-        if statuses.get(node) is TRUSTED and list(statuses.values()).count(TRUSTED) > 1:
-            info = table.get(NodeId(node))
-            assert info is not None, "its status was read"
-            table.put(node, msgspec.structs.replace(info, status=RETIRED))
-            statuses[node] = RETIRED
+        info = rows.get(node)
+        trusted = sum(1 for each in rows.values() if each.status is TRUSTED)
+        if info is not None and info.status is PENDING:
+            table.remove(node)
+            del rows[node]
+        elif info is not None and info.status is TRUSTED and trusted > 1:
+            rows[node] = info = msgspec.structs.replace(info, status=RETIRED)
+            table.put(node, info)
     return Response(200)
 
 
@@ -304,7 +304,6 @@ def _rekey(operation: Operation, ctx: CallContext) -> Waiting:
     """Make a new ledger secret."""
     if operation.chance.random() < 0.3:
         yield Wait(operation)
-    read_newest_secret(ctx.tx)
     latest = operation.node.replica.sealers.chain.latest
     rekey(ctx.tx, latest, recovery_members(), SeededEntropy(operation.number))
     in_plain_cover(ctx.tx)
@@ -315,7 +314,6 @@ def _rekey(operation: Operation, ctx: CallContext) -> Waiting:
 
 def _reshare(operation: Operation, ctx: CallContext) -> Waiting:
     """Make new recovery shares."""
-    read_newest_secret(ctx.tx)
     latest = operation.node.replica.sealers.chain.latest
     reshare(ctx.tx, latest, recovery_members(), SeededEntropy(operation.number))
     in_plain_cover(ctx.tx)

@@ -22,8 +22,7 @@ from ledger.tables.nodes import NODES_INFO, NodeStatus
 from ledger.testing.checkers import require
 from ledger.testing.cluster import Cluster, Member, Surroundings
 from ledger.testing.sim_node import ChainMaker, SimulatedNode
-from ledger.testing.sim_replica_amends import ReplicaInvariants, may_hand_out, nodes_that_take_part
-from ledger.testing.sim_replica_identity import SeededEntropy, identity
+from ledger.testing.sim_replica_identity import SeededEntropy, identity, peer_address
 from ledger.testing.sim_replica_node import ReplicaNode
 from ledger.testing.sim_replica_sealing import SealedOnce
 from ledger.testing.sim_replica_shadow import Shadow, Shadows, total_of_newest
@@ -89,21 +88,16 @@ class ReplicaCluster(Cluster):
     Attributes:
         shadows: The state after every entry.
         seals: Everything that was ever sealed.
-        ever_trusted: Nodes that some committed state lists as Trusted.
     """
 
     def __init__(self, seed: int, options: ReplicaOptions, around: ReplicaSurroundings) -> None:
         super().__init__(options.settings, around, ChainMaker())
-        tracks = options.settings.track_persistence
-        self.invariants = ReplicaInvariants(self.members, tracks_persistence=tracks)
         self._options = options
         self._around = around
         self._first_secret = SeededEntropy(seed).random_bytes(32)
         self.shadows = Shadows(self._first_secret)
         self.seals = SealedOnce()
-        self.ever_trusted: set[NodeId] = set()
         self._rows_dropped_at = 0
-        self._trusted_until = 0
 
     # -- making nodes ------------------------------------------------------------------
 
@@ -134,9 +128,7 @@ class ReplicaCluster(Cluster):
     def start(self, member: ReplicaMember) -> None:
         """Make a node the first primary of a new service."""
         self._record("start", member.node_id)
-        node = member.replica_node
-        node.has_joined = True
-        node.replica.bootstrap()
+        member.replica_node.start_service()
         self._after(member)
 
     # -- steps of a node ---------------------------------------------------------------
@@ -161,6 +153,7 @@ class ReplicaCluster(Cluster):
         if not node.has_joined or not node.book.may_speak(source):
             self.counters["sender not heard"] += 1
             return
+        node.book.introduced(source, peer_address(source))  # with every connection
         self.probes.before_delivery(to.raft.state, message)
         if type(message) is AppendEntriesResponse:
             to.local.heard_from(source)
@@ -197,21 +190,42 @@ class ReplicaCluster(Cluster):
         node.sign_next()
         self._after(member)
 
-    def ask_to_join(self, member: ReplicaMember, target: ReplicaMember) -> bool:
-        """Let a new node ask another for the secrets; says whether it got them."""
-        self._record("ask_to_join", member.node_id, target.node_id)
-        asked = target.replica_node.replica
-        peers = dict.fromkeys(nodes_that_take_part(asked.begin_read_only()), "")
-        if not may_hand_out(asked) or member.node_id not in peers:
-            return False
-        node = member.replica_node
-        if node.has_joined:
+    def ask_to_join(self, member: ReplicaMember, target: ReplicaMember | None) -> None:
+        """Let a new node ask another for the secrets; None when nobody hears it."""
+        self._record("ask_to_join", member.node_id, target and target.node_id)
+        entrance, had = member.replica_node.entrance, member.replica_node.has_joined
+        if target is None:
+            entrance.ask(None)
+            return
+        answer = entrance.ask(target.replica_node.entrance.answer)
+        if answer is not None and b"priv_key" in answer.body:
+            self._check_keys_given(member, target, had=had)
+        if entrance.ended is not None:
+            is_gone = member in self.removable()
+            require(is_gone, "Joining", f"{member.node_id} gives up: {entrance.ended}")
+            self.counters["node that left is refused"] += 1
+            member.is_alive = False
+        self._after(member)
+        self._after(target)
+
+    def _check_keys_given(self, member: ReplicaMember, target: ReplicaMember, *, had: bool) -> None:
+        """Check that a node may have what another has just given it."""
+        asked, raft = target.replica_node.replica, target.raft
+        status = self.statuses_at(target).get(member.node_id)
+        require(
+            status in ("Trusted", "Retired") and (raft.is_primary or raft.primary_id is None),
+            "Keys",
+            f"{target.node_id}, whose primary is {raft.primary_id}, gives the keys to "
+            f"{member.node_id}, which is {status}",
+        )
+        if not raft.is_primary:
+            self.counters["secrets given by a backup"] += 1
+        if status == "Retired":
+            self.counters["secrets given to a node that leaves"] += 1
+        if had:
             self.counters["joined node asks again"] += 1
         elif asked.store.version > asked.commit_id.seqno:
             self.counters["secrets given before trust is committed"] += 1
-        node.join(asked.sealers.chain.secrets, peers)
-        self._after(member)
-        return True
 
     @override
     def hand_over(self, member: Member) -> None:
@@ -248,6 +262,11 @@ class ReplicaCluster(Cluster):
     # -- messages ----------------------------------------------------------------------
 
     def _transmit(self, source: NodeId, to: NodeId, message: Message) -> None:
+        address = self.member(source).replica_node.book.address_of(to)
+        if address is None:
+            self.counters["address not known"] += 1
+            return
+        require(address == peer_address(to), "Address", f"{to} is looked for at {address}")
         if self._options.encodes:
             header, tail = to_wire(message)
             copy = from_wire(header, memoryview(b"".join(tail)))
@@ -266,18 +285,11 @@ class ReplicaCluster(Cluster):
         self._check_replica(member)
         if self.steps % WHOLE_STATE_EVERY == 0:
             self.check_whole_state(member)
-        self._note_trusted()
         commits = len(self.invariants.commits)
         if commits - self._rows_dropped_at > DROP_ROWS_EVERY:
             self._rows_dropped_at = commits
             self.shadows.drop_rows(self.invariants.committed)
         self._around.stepped(member)
-
-    def _note_trusted(self) -> None:
-        committed = self.invariants.committed
-        for seqno in range(self._trusted_until + 1, len(committed)):
-            self.ever_trusted |= self.shadows.at(committed[seqno], seqno).trusted
-        self._trusted_until = len(committed) - 1
 
     def _check_replica(self, member: ReplicaMember) -> None:
         """Check how store, tree, secrets and consensus of a node stand to each other."""

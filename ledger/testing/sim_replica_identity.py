@@ -14,11 +14,20 @@ import msgspec
 
 from ledger.base.ids import MemberId, NodeId
 from ledger.codec import canonical
-from ledger.crypto.certs import Certificate, certificate_request, endorse, self_signed_service
+from ledger.crypto.certs import (
+    Certificate,
+    certificate_request,
+    endorse,
+    self_signed_node,
+    self_signed_service,
+)
 from ledger.crypto.hashing import sha256
 from ledger.crypto.keys import Curve, SigningKey
 from ledger.crypto.rsa import RsaPrivateKey
+from ledger.enclave.platforms import VirtualPlatform
 from ledger.kv.tx import Tx
+from ledger.launch.identity import NodeIdentity
+from ledger.lifecycle.taking_part import nodes_taking_part
 from ledger.replica.identity import NodeSigner
 from ledger.replica.sealers import OpenBroadcast
 from ledger.secrets.broadcast import open_broadcast
@@ -26,11 +35,14 @@ from ledger.secrets.ledger_secret import LedgerSecret
 from ledger.secrets.shares import PARTICIPANT, decrypt_share
 from ledger.tables.internal import ENCRYPTED_LEDGER_SECRETS, RECOVERY_SHARES
 from ledger.tables.nodes import NodeInfo, NodeStatus, QuoteInfo
-from ledger.testing.sim_replica_amends import nodes_that_take_part
 
 NOW = 1_750_000_000
 """Seconds since 1970 at the start of every simulation."""
 DAYS = 365
+INTERFACE = "primary_rpc_interface"
+"""The only RPC interface of every node."""
+PLATFORM = VirtualPlatform(bytes(32))
+"""What every node runs on; all run the same."""
 MEMBER = MemberId(64 * "a")
 """The only member, who holds all shares."""
 _SERVICE = 0xC0
@@ -80,28 +92,44 @@ class SeededEntropy:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedIdentity:
-    """A node's key and certificate.
+    """A node's key and certificates.
 
     Attributes:
         node_id: Its id.
+        node: Its key, and what it shows before the service vouches for it.
         certificate: Endorsed by the service, PEM.
         signer: Signs roots for it and for the service.
     """
 
     node_id: NodeId
+    node: NodeIdentity
     certificate: str
     signer: NodeSigner
 
     def row(self, status: NodeStatus) -> NodeInfo:
         """Return its row of the nodes table."""
-        address = {"bind_address": "127.0.0.1:1", "published_address": f"{self.node_id[:16]}:1"}
+        public = self.node.key.public
+        evidence = PLATFORM.evidence(sha256(public.der))
+        quote = canonical.b64encode(evidence.quote)
         return NodeInfo(
-            node_to_node_interface=address,
-            rpc_interfaces={},
-            quote_info=QuoteInfo(format="Insecure_Virtual", quote="", endorsements=""),
+            node_to_node_interface={"published_address": peer_address(self.node_id)},
+            rpc_interfaces={INTERFACE: {"published_address": f"{host_of(self.node_id)}:2"}},
+            quote_info=QuoteInfo(format=evidence.format, quote=quote, endorsements=""),
             encryption_pub_key=encryption_key().public.pem,
             status=status,
+            certificate_signing_request=self.node.request.pem,
+            public_key=public.pem,
         )
+
+
+def host_of(node_id: str) -> str:
+    """Return the name of the machine that a node runs on."""
+    return node_id[:16]
+
+
+def peer_address(node_id: str) -> str:
+    """Return where other nodes reach a node."""
+    return f"{host_of(node_id)}:1"
 
 
 @cache
@@ -118,10 +146,13 @@ def identity(number: int) -> SimulatedIdentity:
     service_key, certificate = service()
     entropy = SeededEntropy(number)
     key = SigningKey.generate(Curve.P256, entropy, deterministic=True)
-    request = certificate_request(key, "CN=Node", ("iPAddress:127.0.0.1",))
+    names = ("iPAddress:127.0.0.1",)
+    request = certificate_request(key, "CN=Node", names)
     own = endorse(request, service_key, certificate, NOW - 10, DAYS, entropy=entropy)
+    shown = self_signed_node(key, "CN=Node", names, DAYS, NOW - 10, entropy=entropy)
     signer = NodeSigner(key, service_key, "simulation", "ledger")
-    return SimulatedIdentity(NodeId(key.public.id), own.pem, signer)
+    node = NodeIdentity(key=key, self_signed=shown, request=request)
+    return SimulatedIdentity(node.id, node, own.pem, signer)
 
 
 @cache
@@ -145,7 +176,7 @@ def in_plain_cover(tx: Tx) -> None:
         broadcast.put(
             {
                 node: [{**row, "encrypted_secret": _cover(node, secret.key)}]
-                for node in nodes_that_take_part(tx)
+                for node in nodes_taking_part(tx)
             }
         )
     if RECOVERY_SHARES.name in tx.changes:

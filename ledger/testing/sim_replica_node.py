@@ -5,7 +5,7 @@ the host wait until it takes them, messages go where it says.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from typing_extensions import override
@@ -28,6 +28,7 @@ from ledger.endpoints.waiting import CommitWaiters
 from ledger.history.receipts import ReceiptSource
 from ledger.kv.store import Store
 from ledger.kv.tx import Tx
+from ledger.launch.joining import Joined
 from ledger.launch.peer_book import PeerBook
 from ledger.launch.retirement import mark_retired_committed
 from ledger.merkle.tree import MerkleTree
@@ -38,9 +39,9 @@ from ledger.replica.settings import ReplicaSettings
 from ledger.secrets.chain import SecretChain
 from ledger.secrets.ledger_secret import LedgerSecret
 from ledger.testing.checkers import require
-from ledger.testing.sim_replica_amends import speaks_of_entries_gone
 from ledger.testing.sim_replica_host import SimulatedHost
 from ledger.testing.sim_replica_identity import NOW, SimulatedIdentity, opener
+from ledger.testing.sim_replica_joining import Entrance
 from ledger.testing.sim_replica_shadow import Shadows, total_of
 
 MakeSealer = Callable[[bytes], EntrySealer]
@@ -200,6 +201,7 @@ class ReplicaNode:
         host: Its host.
         shell: Its shell.
         book: Who may speak to it.
+        entrance: Joins it, and others through it.
         calls: Runs clients' calls.
         receipts: Finds receipts.
         has_joined: Whether it has the service's secrets.
@@ -231,7 +233,7 @@ class ReplicaNode:
             self.raft,
             Store(),
             MerkleTree(),
-            self._sealers([LedgerSecret(first_secret, 1)]),
+            self._sealers(SecretChain([LedgerSecret(first_secret, 1)])),
             replica_settings,
             self._clock,
         )
@@ -242,6 +244,15 @@ class ReplicaNode:
         self.runtime.peers = NodePeers(self.runtime, transmit, settings.batch_bytes_max)
         self.runtime.on_retirement.append(self._mark_retired)
         self.book = PeerBook(self.replica)
+        self.entrance = Entrance(
+            identity,
+            self.replica,
+            self._clock,
+            joined=self._joined,
+            secrets=lambda chain: self.replica.sealers.give(chain.secrets),
+            peers=self.book.name,
+            settled=lambda: self.book.is_settled,
+        )
         self.receipts = ReceiptSource(self.replica, self.runtime)
         self._waiters = CommitWaiters(self.replica, self._complete)
         self.calls = Calls(
@@ -258,8 +269,8 @@ class ReplicaNode:
         )
         return role
 
-    def _sealers(self, secrets: Sequence[LedgerSecret]) -> Sealers:
-        return Sealers(SecretChain(secrets), opener(self.node_id), self._make_sealer)
+    def _sealers(self, secrets: SecretChain) -> Sealers:
+        return Sealers(secrets, opener(self.node_id), self._make_sealer)
 
     def _mark_retired(self) -> None:
         mark_retired_committed(self.replica)
@@ -284,17 +295,17 @@ class ReplicaNode:
     def take_answer(self) -> None:
         """Take the host's next answer."""
         message, tail = self.host.answers.popleft()
-        if not speaks_of_entries_gone(message, self.replica):
-            self.runtime.from_host(message, memoryview(tail))
+        self.runtime.from_host(message, memoryview(tail))
 
-    def join(self, secrets: Sequence[LedgerSecret], peers: Mapping[str, str]) -> None:
-        """Take what a primary gives to a trusted node that asks."""
-        if self.has_joined:
-            self.replica.sealers.give(secrets)
-        else:
-            self.replica.adopt_secrets(self._sealers(secrets))
-            self.has_joined = True
-        self.book.name(peers)
+    def start_service(self) -> None:
+        """Become the first primary of a new service."""
+        self.has_joined = True
+        self.entrance.start_service()
+        self.replica.bootstrap()
+
+    def _joined(self, joined: Joined) -> None:
+        self.replica.adopt_secrets(self._sealers(joined.chain))
+        self.has_joined = True
 
     # -- for the checkers --------------------------------------------------------------
 

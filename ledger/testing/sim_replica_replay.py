@@ -57,7 +57,7 @@ class ReplicaReplay(ReplicaSchedule):
         for member in self._alive():
             self._start_clock(member)
             self.stepped(member)
-            if not member.replica_node.book.is_settled:
+            if not member.replica_node.entrance.is_over:
                 self._ask_later(member)
         for number, operation in self.workload.waiting.items():
             self._resume_later(number, self.replicas.member(operation.node.node_id))
@@ -107,7 +107,9 @@ class ReplicaReplay(ReplicaSchedule):
                 cluster.stop(member)
             case "ask_to_join":
                 target = self.cluster.members.get(arguments[0])
-                if target is not None and target.is_alive:
+                if target is None or not target.is_alive:
+                    cluster.ask_to_join(member, None)
+                else:
                     cluster.ask_to_join(member, self._own(target))
             case _:
                 self._act_as_client(member, kind, arguments)

@@ -6,9 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from ledger.sandbox.configuration import INTERFACE
 from ledger.sandbox.process import NodeProcess
-from ledger.sandbox.reconfiguration import forget_node, retire_node
+from ledger.sandbox.reconfiguration import (
+    forget_node,
+    retire_node,
+    status_of,
+    trust_node,
+    wait_until_pending,
+)
 from tests.e2e.cluster_kit import ELECTION_TIMEOUT_S, Cluster, cluster, wait_until
+from tests.e2e.cluster_kit_connection import LostError
 
 pytestmark = pytest.mark.e2e
 
@@ -119,6 +127,52 @@ def test_a_node_that_was_removed_stays_out(tmp_path: Path) -> None:
             await service.check()
 
     asyncio.run(scenario())
+
+
+def test_a_primary_is_lost_before_those_that_it_trusted_have_the_keys(tmp_path: Path) -> None:
+    """There is no other primary without their votes, so a backup has to give them the keys."""
+
+    async def scenario() -> None:
+        async with cluster(tmp_path) as service:
+            sandbox = service.sandbox
+            primary = await sandbox.primary()
+            backup, _ = await service.backups()
+            target = {"target_rpc_address": backup.address(INTERFACE)}
+            joiners = [await sandbox.start_joiner({"command": {"join": target}}) for _ in range(2)]
+            members = [member.identity for member in sandbox.files.members]
+            async with sandbox.session_with(backup) as session:
+                for joiner in joiners:
+                    await wait_until_pending(session, joiner.node_id)
+                    service.suspend(joiner)
+                for joiner in joiners:
+                    await trust_node(session, members, joiner.node_id, print)
+                for joiner in joiners:
+                    assert await status_of(session, joiner.node_id) == "Trusted"
+            service.kill(primary)
+            await wait_until("the primary is missed", lambda: knows_no_primary(service, backup))
+            for joiner in joiners:
+                service.resume(joiner)
+            await service.new_primary(primary)
+            for joiner in joiners:
+                await wait_until("the joiner serves", lambda node=joiner: serves(service, node))
+            async with service.load.running():
+                await service.load.wait_for_writes()
+            await service.check()
+
+    asyncio.run(scenario())
+
+
+async def knows_no_primary(service: Cluster, node: NodeProcess) -> bool:
+    network = await service.ask(node, "/node/network")
+    return bool(network["primary_id"] is None)
+
+
+async def serves(service: Cluster, node: NodeProcess) -> bool:
+    try:
+        state = await service.ask(node, "/node/state")
+    except LostError:
+        return False
+    return bool(state["state"] == "PartOfNetwork")
 
 
 def test_a_node_that_slept_finds_a_service_of_strangers(tmp_path: Path) -> None:

@@ -13,14 +13,20 @@ from typing import Any
 import pytest
 
 from ledger.codec.writeset import Changes
+from ledger.consensus import roles
+from ledger.consensus.state import State
 from ledger.crypto.sealing import EntrySealer
 from ledger.kv.store import Store
 from ledger.kv.tx import Tx
+from ledger.launch.admission import NodeAdmission
+from ledger.launch.joining import Joining
+from ledger.lifecycle import join
 from ledger.merkle.tree import MerkleTree
 from ledger.replica.replica import Replica
 from ledger.replica.sealers import Sealers
 from ledger.replica.signatures import SignatureIndex
 from ledger.replica.waiters import CommitWaiters, Status
+from ledger.tables.nodes import NODES_INFO, NodeStatus
 from ledger.testing.shrink import failure_of
 from ledger.testing.sim_replay import record
 from ledger.testing.sim_replica import ReplicaSchedule, simulate
@@ -41,6 +47,8 @@ EXPECTED = (
     "receipt",
     "receipt of a signature",
     "secrets given before trust is committed",
+    "secrets given by a backup",
+    "secrets given to a node that leaves",
 )
 TRACES = """
 from ledger.testing.shrink import failure_of
@@ -154,7 +162,28 @@ def _wrong_leaf(append: Callable[..., None]) -> Callable[..., Any]:
     return wrong
 
 
-MISTAKES: dict[str, tuple[type, str, Any]] = {
+def _only_the_first(accepted: Callable[..., None]) -> Callable[..., Any]:
+    def once(joining: Joining, body: bytes) -> None:
+        if not joining._has_joined:
+            accepted(joining, body)
+
+    return once
+
+
+def _only_trusted(tx: Tx, node: str) -> bool:
+    info = tx.table(NODES_INFO).get(node)
+    return info is not None and info.status is NodeStatus.TRUSTED
+
+
+def _whoever_is_listed(tx: Tx, node: str) -> bool:
+    return tx.table(NODES_INFO).has(node)
+
+
+def _keep_peers(state: State) -> None:
+    del state
+
+
+MISTAKES: dict[str, tuple[object, str, Any]] = {
     "conflicts are not noticed": (Tx, "conflict", _no_conflict),
     "the tree keeps what is rolled back": (MerkleTree, "retract", _keep_tree),
     "secrets stay when their rekey is rolled back": (Sealers, "rollback", _keep_secrets),
@@ -168,6 +197,19 @@ MISTAKES: dict[str, tuple[type, str, Any]] = {
         Replica,
         "persisted",
         _disk_far_ahead(Replica.persisted),
+    ),
+    "a joiner takes no answer but the first": (
+        Joining,
+        "_accepted",
+        _only_the_first(Joining._accepted),
+    ),
+    "no backup gives the keys": (NodeAdmission, "stands_in", False),
+    "a node that leaves is refused the keys": (join, "takes_part", _only_trusted),
+    "a node that waits is given the keys": (join, "takes_part", _whoever_is_listed),
+    "peers stay when their trust is rolled back": (
+        roles,
+        "_drop_peers_never_trusted",
+        _keep_peers,
     ),
     "some leaves are wrong": (MerkleTree, "append", _wrong_leaf(MerkleTree.append)),
 }

@@ -9,6 +9,7 @@ from ledger.consensus.ready import RequestRetirementCleanup
 from ledger.consensus.roles import rollback
 from ledger.testing import scenario_payload as payload
 from tests.unit.consensus.consensus_kit import (
+    MEMBERS,
     A,
     B,
     C,
@@ -16,6 +17,7 @@ from tests.unit.consensus.consensus_kit import (
     accept,
     append_entries,
     feed,
+    grant,
     messages,
     new_node,
     only,
@@ -52,6 +54,36 @@ def test_roll_back_takes_a_retirement_back(last: int, phase: str | None) -> None
     rollback(node.state, last)
     assert node.status().retirement_phase == phase
     assert node.status().configs[-1][0] == (3 if phase else 1)
+
+
+def test_a_node_whose_trust_is_rolled_back_is_sent_nothing_more() -> None:
+    """It held the keys for a while, but nobody decided in the end that it may read the ledger."""
+    node = feed(new_node(), "2c 2s", commit=2)
+    node.step(A, append_entries("2c 2s 2c", 3, 3, members=MEMBERS | {D}))
+    assert D in node.state.peers
+    node.tick(100)
+    grant(node, "regular")
+    assert node.is_primary
+    node.ready()
+    sign(node)
+    node.tick(10)
+    assert {to for to, _ in node.ready().messages} == {A, C}
+    node.replicate([payload.configuration(4, MEMBERS | {D})], 3)
+    node.tick(10)
+    assert messages(node.ready(), AppendEntries, D), "it was trusted again"
+
+
+def test_a_node_that_has_left_stays_a_peer_when_something_else_is_rolled_back() -> None:
+    node = feed(new_node(), "2c 2s", commit=2)
+    node.step(A, append_entries("2c 2s 2c 2s 2", 3, 5, members=WITHOUT_C, commit=4))
+    assert node.status().configs == [(3, {A, B})]
+    rollback(node.state, 4)
+    assert C in node.state.peers
+    started = new_node(B)
+    started.initialise(4, 2, [1, 1], 4, [(3, frozenset({A, B}))], retiring=frozenset({C}))
+    started.step(A, append_entries("2c 2s 2c 2s 2", 5, 5, members=WITHOUT_C, commit=4))
+    rollback(started.state, 4)
+    assert C in started.state.peers
 
 
 def test_roll_back_below_commit_is_ignored() -> None:

@@ -74,6 +74,7 @@ class FakeAdmission:
         self.startup_seqno = 0
         self.trust_at_once = False
         self.is_primary = True
+        self.stands_in = False
         self.primary: str | None = "127.0.0.9:9"
         self.left: set[str] = set()
         self.told: list[tuple[str, NodeStatus]] = []

@@ -104,6 +104,87 @@ def test_a_node_that_was_forgotten_does_not_come_back_under_its_id() -> None:
     assert row_status(kit) is None
 
 
+def become(kit: NodeKit, status: NodeStatus, *, marked: bool = False) -> None:
+    """Have the members decide on a node that waits."""
+    tx = kit.log.begin()
+    table = tx.table(NODES_INFO)
+    info = table.get(ID)
+    assert info is not None
+    table.put(ID, msgspec.structs.replace(info, status=status, retired_committed=marked))
+    tx.table(NODES_ENDORSED_CERTIFICATES).put(ID, "by the members")
+    assert kit.log.commit(tx, None) is not None
+
+
+def standing_in(status: NodeStatus, *, marked: bool = False) -> NodeKit:
+    """A backup without a primary, and a node that asked when there was one."""
+    kit = ready()
+    ask(kit)
+    kit.admission.told.clear()
+    become(kit, status, marked=marked)
+    kit.admission.is_primary, kit.admission.stands_in, kit.admission.primary = False, True, None
+    return kit
+
+
+@pytest.mark.parametrize("status", [NodeStatus.TRUSTED, NodeStatus.RETIRED])
+def test_a_backup_without_a_primary_gives_the_keys_to_nodes_that_count(status: NodeStatus) -> None:
+    """There may be no primary again without their votes."""
+    kit = standing_in(status)
+    version = kit.log.store.version
+    answer = ask(kit)
+    assert answer.status == 200
+    given = answer.json()
+    assert given["node_status"] == status.value
+    assert given["network_info"]["identity"] == {"cert": "cert", "priv_key": "key"}
+    assert given["network_info"]["endorsed_certificate"] == "by the members"
+    assert kit.log.store.version == version
+    assert kit.admission.told == []
+
+
+def test_a_backup_without_a_primary_takes_nobody_in_and_refuses_nobody() -> None:
+    """What it knows may be old, and most refusals end the node that asks."""
+    waits = standing_in(NodeStatus.PENDING)
+    unknown = ready(ServiceStatus.OPENING)
+    unknown.admission.trust_at_once = True
+    unknown.admission.is_primary, unknown.admission.stands_in = False, True
+    gone = standing_in(NodeStatus.RETIRED, marked=True)
+    gone.log.commit_all()
+    left = ready()
+    left.admission.left.add(ID)
+    left.admission.is_primary, left.admission.stands_in = False, True
+    for kit in (waits, unknown, gone, left):
+        version = kit.log.store.version
+        answer = ask(kit)
+        assert (answer.status, answer.error_code) == (503, "PrimaryNotFound")
+        assert kit.log.store.version == version
+        assert kit.admission.told == []
+
+
+@pytest.mark.parametrize("is_primary", [False, True])
+def test_the_keys_are_for_who_proves_the_key_and_shows_the_evidence(is_primary: bool) -> None:
+    kit = standing_in(NodeStatus.TRUSTED)
+    kit.admission.is_primary = is_primary
+    body = canonical.dumps(join_request(KEY))
+    other = canonical.dumps(join_request(KEY, quote_info=quote(KEY, measurement="x")))
+    for answer in (
+        kit.caller().post("/node/join", body=body),
+        kit.caller(new_key()).post("/node/join", body=body),
+        kit.caller(KEY).post("/node/join", body=other),
+    ):
+        assert answer.status in {401, 503}
+        assert b"priv_key" not in answer.body
+    assert b"priv_key" in kit.caller(KEY).post("/node/join", body=body).body
+
+
+def test_a_node_that_was_removed_gets_the_keys_while_it_counts() -> None:
+    kit = standing_in(NodeStatus.RETIRED, marked=True)
+    kit.admission.is_primary = True
+    kit.admission.left.add(ID)
+    assert "network_info" in ask(kit).json()
+    kit.log.commit_all()
+    answer = ask(kit)
+    assert (answer.status, answer.error_code) == (400, "InvalidNodeState")
+
+
 def test_the_key_is_proved_by_the_handshake() -> None:
     kit = ready()
     body = canonical.dumps(join_request(KEY))

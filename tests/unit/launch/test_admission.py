@@ -11,9 +11,10 @@ from ledger.crypto.certs import Certificate, certificate_request
 from ledger.crypto.keys import Curve, SigningKey
 from ledger.launch.admission import NodeAdmission
 from ledger.launch.identity import ServiceIdentity
+from ledger.replica.sealers import Sealers
 from ledger.tables.nodes import NODES_INFO, NodeStatus
 from tests.unit.launch.test_joining import Log, new_keys
-from tests.unit.launch.test_network_peer_book import retired
+from tests.unit.launch.test_network_peer_book import put, retired, started
 from tests.unit.replica.harness import SECRET, ManualClock, Network, Service, TestNode, node_info
 
 
@@ -162,6 +163,57 @@ def test_a_node_that_left_is_remembered_when_its_row_is_forgotten() -> None:
     assert [admission(node).has_left(leaving.id) for node in nodes[:2]] == [True, True]
     assert not admission(primary).has_left(primary.id)
     assert not admission(primary).has_left("f" * 64)
+
+
+def lose_primary(*backups: TestNode) -> None:
+    """Let so much time pass that they stand for election."""
+    for backup in backups:
+        backup.replica.tick(backup.replica.raft.state.settings.election_timeout_ms)
+        assert backup.replica.raft.primary_id is None
+
+
+def test_a_backup_stands_in_while_it_knows_no_primary() -> None:
+    network, made = started(others=2)
+    backup = made[1]
+    assert not admission(backup).stands_in
+    lose_primary(backup)
+    assert admission(backup).stands_in
+    network.run()
+    assert not any(admission(node).stands_in for node in made)
+    assert not admission(TestNode(Service())).stands_in, "it was never trusted"
+
+
+def test_a_node_that_left_for_good_does_not_stand_in() -> None:
+    network, made = started(others=2)
+    leaving = made[0]
+    put(leaving.replica, leaving.id, retired(committed=False))
+    network.run()
+    put(leaving.replica, leaving.id, retired(committed=True))
+    while leaving.replica.is_primary:
+        network.run(rounds=1)
+    assert leaving.replica.raft.primary_id is None
+    assert not admission(leaving).stands_in
+
+
+def test_a_backup_that_lacks_a_secret_does_not_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, made = started(others=2)
+    lose_primary(made[1])
+    assert admission(made[1]).stands_in
+    monkeypatch.setattr(Sealers, "lacks_latest", True)
+    assert not admission(made[1]).stands_in
+
+
+def test_a_node_that_left_is_remembered_before_its_leaving_is_known_to_be_committed() -> None:
+    """A node that begins to lead holds entries that it does not know to be committed yet."""
+    network, made = started(others=2)
+    primary, backup, leaving = made
+    put(primary.replica, leaving.id, retired(committed=False))
+    raft = backup.replica.raft
+    committed = raft.commit
+    while raft.last == committed:
+        network.run(rounds=1)
+    assert raft.commit == committed, "the retirement came and is not committed here"
+    assert admission(backup).has_left(leaving.id)
 
 
 def test_settings_are_what_admission_expects() -> None:

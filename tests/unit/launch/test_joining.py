@@ -1,7 +1,7 @@
 """A joiner asks, is told to wait or go elsewhere, is refused, is trusted, and makes sure of it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,9 @@ from ledger.launch.joining import Joined, Joining
 from ledger.launch.keys import Keys
 from ledger.lifecycle.join import Refusal
 from tests.unit.replica.harness import NOW, ManualClock, Service, node_info
+
+if TYPE_CHECKING:
+    from ledger.secrets.chain import SecretChain
 
 TARGET = "127.0.0.1:8000"
 ENCRYPTION = RsaPrivateKey.generate()
@@ -56,6 +59,7 @@ class Joiner:
         self.asked: list[tuple[str, bytes]] = []
         self.waiting: list[AnswerDone] = []
         self.joined: list[Joined] = []
+        self.secrets: list[SecretChain] = []
         self.peers: list[Mapping[str, str]] = []
         self.failures: list[str] = []
         self.settled = False
@@ -78,6 +82,7 @@ class Joiner:
             clock=self.clock,
             log=self.log,  # type: ignore[arg-type]  # only ``info`` is used
             joined=self.joined.append,
+            secrets=self.secrets.append,
             peers=self.peers.append,
             settled=lambda: self.settled,
             failed=self.failures.append,
@@ -176,6 +181,22 @@ def test_a_trusted_node_asks_on_until_it_has_read_that_it_is_trusted() -> None:
     joiner.joining.tick()
     assert joiner.joining.is_over
     assert len(joiner.asked) == asked
+
+
+def secret(first: int, filled_with: int) -> dict[str, object]:
+    key = canonical.b64encode(bytes([filled_with]) * 32)
+    return {"secret": key, "version": first, "previous_secret_stored_version": first - 1}
+
+
+def test_the_secrets_of_every_answer_are_taken() -> None:
+    """A rekey that was told of may be rolled back, and another one take its place."""
+    joiner = Joiner()
+    joiner.answer(joiner.trusted(ledger_secrets=[SECRET, secret(8, 1)]))
+    assert joiner.secrets == [], "the first ones come with everything else"
+    joiner.answer(joiner.trusted(ledger_secrets=[SECRET, secret(8, 2)]))
+    assert [len(joined.chain) for joined in joiner.joined] == [2]
+    (given,) = joiner.secrets
+    assert (given.latest.first, given.latest.key) == (8, bytes([2]) * 32)
 
 
 def test_redirects_are_followed_to_the_primary_at_once() -> None:
@@ -281,6 +302,16 @@ def test_what_is_given_is_checked_before_it_is_used(name: str) -> None:
     (failure,) = joiner.failures
     assert failure.startswith("The service's answer to the join request cannot be used: ")
     assert "PRIVATE KEY" not in failure
+
+
+@pytest.mark.parametrize("name", UNTRUE)
+def test_later_answers_are_checked_as_the_first(name: str) -> None:
+    joiner = Joiner()
+    joiner.answer(joiner.trusted())
+    joiner.answer(joiner.trusted(**UNTRUE[name](joiner)))
+    assert joiner.secrets == []
+    (failure,) = joiner.failures
+    assert failure.startswith("The service's answer to the join request cannot be used: ")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"node_status": 1}', b'{"network_info": null}'])

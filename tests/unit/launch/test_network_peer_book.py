@@ -1,12 +1,20 @@
 """Who is heard and where others are, while a node joins, catches up, was away, or is up to date."""
 
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
 import msgspec
 
 from ledger.base.ids import NodeId
+from ledger.launch.network import NodeNetwork
 from ledger.launch.peer_book import PeerBook
 from ledger.replica.replica import Replica
 from ledger.tables.nodes import NODES_INFO, NodeInfo, NodeStatus
 from tests.unit.replica.harness import Network, Service, TestNode, node_info
+
+if TYPE_CHECKING:
+    from ledger.enclave.peers import Peers
 
 STRANGER = NodeId("f" * 64)
 
@@ -112,6 +120,45 @@ def test_a_roll_back_is_noticed_although_the_table_has_the_same_version() -> Non
     assert book.may_speak(STRANGER)
     backup.replica.roll_back(version - 1)
     assert not book.may_speak(STRANGER)
+
+
+class Kept:
+    """Peers of which only the closing is of interest: whom each call would keep."""
+
+    def __init__(self, *nodes: NodeId) -> None:
+        self._nodes = nodes
+        self.calls: list[list[NodeId]] = []
+
+    def forget(self, keep: Callable[[NodeId], bool]) -> None:
+        self.calls.append([node for node in self._nodes if keep(node)])
+
+
+def test_connections_to_a_node_whose_trust_was_rolled_back_are_closed() -> None:
+    """The table then has the version that it had when connections were last looked through."""
+    network, (primary, backup, third, *others) = started(others=4)
+    rest: set[str] = {node.id for node in (third, *others)}
+    unused: Any = SimpleNamespace(info=None)
+    own = NodeNetwork(
+        unused, unused, unused, backup.replica, unused, unused, "", unused, unused, unused
+    )
+    kept = Kept(third.id, STRANGER)
+    own.peers = cast("Peers", kept)
+    own.committed(backup.replica.commit_id)
+    own.committed(backup.replica.commit_id)
+    assert kept.calls == [[third.id]], "nothing has changed"
+    put(primary.replica, STRANGER, at("127.0.0.1:9"))
+    network.lost = rest
+    network.run(rounds=5)
+    assert backup.replica.begin().table(NODES_INFO).get(STRANGER) is not None
+    network.lost = {primary.id, backup.id}
+    third.replica.tick(third.replica.raft.state.settings.election_timeout_ms)
+    network.run()
+    assert third.replica.is_primary
+    network.lost = {primary.id}
+    network.run()
+    assert backup.replica.begin().table(NODES_INFO).get(STRANGER) is None
+    own.committed(backup.replica.commit_id)
+    assert kept.calls[1:] == [[third.id]]
 
 
 def network_entry(node: TestNode, seqno: int) -> tuple[int, bytes]:

@@ -1,4 +1,4 @@
-"""How the primary judges who asks to join: every refusal, with what to do about it."""
+"""How a node judges who asks to join: every refusal, with what to do about it."""
 
 from typing import Any
 
@@ -19,7 +19,13 @@ from ledger.lifecycle.join import (
     Refused,
     judge,
 )
-from ledger.tables.nodes import VIRTUAL_HOST_DATA, VIRTUAL_MEASUREMENTS, NodeStatus, QuoteInfo
+from ledger.tables.nodes import (
+    NODES_INFO,
+    VIRTUAL_HOST_DATA,
+    VIRTUAL_MEASUREMENTS,
+    NodeStatus,
+    QuoteInfo,
+)
 from ledger.tables.service import SERVICE_INFO, ServiceStatus
 from tests.unit.lifecycle.join_kit import (
     ADDRESS,
@@ -92,22 +98,89 @@ def test_without_a_service_nobody_is_trusted() -> None:
     assert outcome.info.status is NodeStatus.PENDING
 
 
-@pytest.mark.parametrize("status", [NodeStatus.PENDING, NodeStatus.TRUSTED])
-def test_who_asked_before_is_told_its_row(status: NodeStatus) -> None:
+def put_own(tx: Tx, **changes: Any) -> None:  # noqa: ANN401 - any field
+    """Write the row that the joiner got when it first asked, as others have changed it since."""
+    outcome = verdict(join_request(KEY))
+    assert isinstance(outcome, Admitted)
+    tx.table(NODES_INFO).put(KEY.public.id, msgspec.structs.replace(outcome.info, **changes))
+
+
+@pytest.mark.parametrize(
+    ("status", "takes_part"),
+    [(NodeStatus.PENDING, False), (NodeStatus.TRUSTED, True), (NodeStatus.RETIRED, True)],
+)
+def test_who_asked_before_is_told_its_row(status: NodeStatus, takes_part: bool) -> None:
     tx = Store().begin()
-    put_node(tx, KEY.public.id, status, ADDRESS)
+    put_own(tx, status=status)
     outcome = verdict(join_request(KEY), tx)
     assert isinstance(outcome, Known)
-    assert outcome.info.status is status
+    assert (outcome.info.status, outcome.takes_part) == (status, takes_part)
 
 
-def test_who_was_removed_does_not_come_back() -> None:
-    tx = Store().begin()
-    allow(tx)
-    put_node(tx, KEY.public.id, NodeStatus.RETIRED, ADDRESS)
-    refused = refusal(verdict(join_request(KEY), tx))
+def test_who_was_removed_takes_part_until_that_is_committed_and_does_not_come_back() -> None:
+    """Until then its vote may be needed, and without the keys it cannot give it."""
+    store = Store()
+    tx = store.begin()
+    put_own(tx, status=NodeStatus.RETIRED, retired_committed=True)
+    store.commit(tx, 1)
+    outcome = verdict(join_request(KEY), store.begin())
+    assert isinstance(outcome, Known)
+    assert outcome.takes_part
+    store.compact(1)
+    refused = refusal(verdict(join_request(KEY), store.begin()))
     assert refused.why is Refusal.NODE_STATE
     assert "start a new one" in refused.message
+
+
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_who_has_left_is_not_taken_in_again(is_listed: bool) -> None:
+    tx = Store().begin()
+    allow(tx)
+    if is_listed:
+        put_own(tx)
+    request = join_request(KEY)
+    outcome = judge(tx, request, KEY.public, startup_seqno=0, trust_at_once=False, has_left=True)
+    assert refusal(outcome).why is Refusal.NODE_STATE
+
+
+def test_who_left_and_still_takes_part_is_given_the_keys() -> None:
+    tx = Store().begin()
+    put_own(tx, status=NodeStatus.RETIRED)
+    request = join_request(KEY)
+    outcome = judge(tx, request, KEY.public, startup_seqno=0, trust_at_once=False, has_left=True)
+    assert isinstance(outcome, Known)
+    assert outcome.takes_part
+
+
+def test_evidence_that_was_good_when_the_row_was_written_stays_good() -> None:
+    """The node counts, whatever else is allowed to join by now."""
+    tx = Store().begin()
+    put_own(tx, status=NodeStatus.TRUSTED)
+    assert not tx.table(VIRTUAL_MEASUREMENTS).has(MEASUREMENT)
+    assert isinstance(verdict(join_request(KEY), tx), Known)
+
+
+@pytest.mark.parametrize("measurement", [MEASUREMENT, "other"])
+def test_other_evidence_than_that_of_the_row_is_judged_before_keys_are_given(
+    measurement: str,
+) -> None:
+    tx = Store().begin()
+    allow(tx)
+    put_own(tx, status=NodeStatus.TRUSTED)
+    other = quote(KEY, measurement=measurement, more="")
+    outcome = verdict(join_request(KEY, quote_info=other), tx)
+    if measurement == MEASUREMENT:
+        assert isinstance(outcome, Known)
+    else:
+        assert refusal(outcome).why is Refusal.INVALID_QUOTE
+
+
+def test_a_row_for_another_key_gives_nobody_the_keys() -> None:
+    tx = Store().begin()
+    put_own(tx, status=NodeStatus.TRUSTED, public_key=OTHER_KEY.public.pem)
+    refused = refusal(verdict(join_request(KEY), tx))
+    assert refused.why is Refusal.NODE_STATE
+    assert "another public key" in refused.message
 
 
 def raw(text: str) -> QuoteInfo:

@@ -11,6 +11,7 @@ from ledger.boundary.to_host import Append, Committed, ReadEntries, Truncate
 from ledger.crypto.sealing import EntrySealer
 from ledger.kv.store import Store
 from ledger.merkle.tree import MerkleTree
+from ledger.tables.nodes import NodeStatus
 from ledger.testing.checkers import InvariantError
 from ledger.testing.shrink import failure_of
 from ledger.testing.sim_replay import Event, Recording
@@ -119,6 +120,8 @@ def test_identities_are_the_same_every_time_and_differ() -> None:
     again = identity(3)
     assert again is not one
     assert (again.node_id, again.certificate) == (one.node_id, one.certificate)
+    assert again.row(NodeStatus.PENDING) == one.row(NodeStatus.PENDING)
+    assert again.node.self_signed.pem == one.node.self_signed.pem
     root = SeededEntropy(2).random_bytes(32)
     assert again.signer.node_key.sign_digest(root) == one.signer.node_key.sign_digest(root)
     assert identity(4).node_id != one.node_id
