@@ -154,7 +154,9 @@ class Link:
             opened: Called with the wire, soon, unless the other side is gone already.
             failed: Called with the reason instead of ``opened`` then.
         """
-        self._streams.adopt(sock, PeerWire(self, opened, self._streams.dialled), failed)
+        wire = PeerWire(self, opened, self._streams.dialled)
+        wire.keep()  # whom we dialled makes no room for others
+        self._streams.adopt(sock, wire, failed)
 
     def stop_accepting(self) -> None:
         """Close the listening sockets; connections that are up go on."""

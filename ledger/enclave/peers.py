@@ -20,10 +20,11 @@ from ledger.base.ids import NodeId
 from ledger.codec.entry import parse_entry
 from ledger.consensus.messages import AppendEntries, Message, bind
 from ledger.consensus.types import Entry, Jitter
+from ledger.enclave.peer_incoming import Accepted, Incoming
 from ledger.enclave.peer_line import PeerLine
 from ledger.enclave.tls_types import ClientContext, ServerContext
 from ledger.history.reading import EntryReader
-from ledger.replica.peer_messages import Hello, PeerMessage, from_wire, to_wire
+from ledger.replica.peer_messages import Hello, PeerMessage, to_wire
 
 QUEUED_MESSAGES_MAX = 512
 """Messages that wait for a connection or for entries from disk; older ones are dropped."""
@@ -112,7 +113,7 @@ class Peers:
     ) -> None:
         self._ports = ports
         self._out: dict[NodeId, _Outgoing] = {}
-        self._accepted = _Accepted()
+        self._accepted = Accepted(ports.log)
         self._make = partial(_Outgoing, dialler, reader, ports, jitter)
 
     @property
@@ -130,6 +131,7 @@ class Peers:
 
     def tick(self, elapsed_ms: int) -> None:
         """Let backoff times pass."""
+        self._accepted.tick(elapsed_ms)
         for outgoing in self._out.values():
             outgoing.tick(elapsed_ms)
 
@@ -138,7 +140,7 @@ class Peers:
         context = self._ports.server()
         if context is None:
             return None
-        return _Incoming(wire, PeerLine(context.session()), self._ports, self._accepted)
+        return Incoming(wire, PeerLine(context.session()), self._ports, self._accepted)
 
     def forget(self, keep: Callable[[NodeId], bool]) -> None:
         """Close connections to nodes that are no peers any more."""
@@ -150,90 +152,6 @@ class Peers:
         if outgoing is None:
             outgoing = self._out[to] = self._make(to)
         return outgoing
-
-
-class _Accepted:
-    """What the accepted connections share.
-
-    Attributes:
-        newest: The newest connection of each peer that has proved who it is.
-        refused: Peers that were not heard when they last spoke; each is logged once.
-    """
-
-    __slots__ = ("newest", "refused")
-
-    def __init__(self) -> None:
-        self.newest: dict[NodeId, _Incoming] = {}
-        self.refused: set[NodeId] = set()
-
-
-class _Incoming:
-    """A connection that a peer dialled: we only listen."""
-
-    __slots__ = ("_accepted", "_line", "_ports", "_wire")
-
-    def __init__(self, wire: Wire, line: PeerLine, ports: PeerPorts, accepted: _Accepted) -> None:
-        self._wire = wire
-        self._line = line
-        self._ports = ports
-        self._accepted = accepted
-
-    def received(self, data: bytes) -> None:
-        try:
-            before = self._line.peer
-            frames = self._line.receive(data)
-            output = self._line.output()
-            if output:
-                self._wire.write(output)
-            peer = self._line.peer
-            if peer is None:
-                return
-            if before is None:
-                self._replace_older(peer)
-            if frames:
-                self._take(peer, frames)
-        except (FormatError, VerificationError) as error:
-            self._ports.log(f"connection of peer {self._line.peer or 'unknown'} cut: {error}")
-            self._wire.close()
-
-    def _replace_older(self, peer: NodeId) -> None:
-        """Close the connection that this one replaces: its other end may be gone without a word."""
-        self._wire.keep()
-        older = self._accepted.newest.get(peer)
-        self._accepted.newest[peer] = self
-        if older is not None:
-            older.close()
-
-    def _take(self, peer: NodeId, frames: Sequence[tuple[PeerMessage, memoryview]]) -> None:
-        if not self._ports.may_speak(peer):
-            self._refuse(peer)
-            return
-        self._accepted.refused.discard(peer)
-        for message, tail in frames:
-            if type(message) is Hello:
-                self._ports.introduced(peer, message.address)
-                continue
-            consensus = from_wire(message, tail)
-            if consensus is None:
-                self._ports.forwarded(peer, message, tail)
-            else:
-                self._ports.received(peer, consensus)
-
-    def _refuse(self, peer: NodeId) -> None:
-        """Cut a peer that may not speak; it will try again, so this is not said every time."""
-        if peer not in self._accepted.refused:
-            self._accepted.refused.add(peer)
-            self._ports.log(f"connection of peer {peer} cut: it is not a trusted peer")
-        self._wire.close()
-
-    def close(self) -> None:
-        self._wire.close()
-
-    def lost(self, reason: str) -> None:
-        del reason
-        peer = self._line.peer
-        if peer is not None and self._accepted.newest.get(peer) is self:
-            del self._accepted.newest[peer]
 
 
 class _Outgoing:

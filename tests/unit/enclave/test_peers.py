@@ -15,6 +15,11 @@ from ledger.crypto.certs import (
 )
 from ledger.crypto.keys import Curve, SigningKey
 from ledger.crypto.sealing import EntrySealer
+from ledger.enclave.peer_incoming import (
+    STRANGERS_LOGGED_INTERVAL_MS,
+    STRANGERS_LOGGED_MAX,
+    TOO_SILENT,
+)
 from ledger.enclave.peers import BUFFERED_SIZE_MAX, PeerPorts, Peers, Wire, WireHandler
 from ledger.enclave.tls_stdlib import StdlibBackend
 from ledger.enclave.tls_types import ClientContext, Expiry, Identity, ServerContext
@@ -387,6 +392,37 @@ def test_a_peer_that_may_not_speak_is_logged_once_until_it_may() -> None:
     alice.peers.send(bob.id, MESSAGE)
     world.settle()
     assert len(bob.log) == 2
+
+
+@pytest.mark.parametrize(("reason", "lines"), [(TOO_SILENT, 1), ("closed", 0), ("reset", 0)])
+def test_a_stranger_that_was_cut_is_logged_and_one_that_left_is_not(
+    reason: str, lines: int
+) -> None:
+    """Something that only looks whether the port is open misbehaves towards nobody."""
+    node = World().node()
+    handler = node.peers.accept(MemoryWire())
+    assert handler is not None
+    handler.lost(reason)
+    assert node.log == [f"connection of peer unknown cut: {reason}"] * lines
+
+
+def test_strangers_do_not_fill_the_log() -> None:
+    node = World().node()
+
+    def knock(times: int) -> None:
+        for _ in range(times):
+            handler = node.peers.accept(MemoryWire())
+            assert handler is not None
+            handler.received(b"GET / HTTP/1.1")
+
+    knock(STRANGERS_LOGGED_MAX + 3)
+    assert len(node.log) == STRANGERS_LOGGED_MAX
+    assert all("connection of peer unknown cut: TLS" in line for line in node.log)
+    node.peers.tick(STRANGERS_LOGGED_INTERVAL_MS)
+    assert node.log[STRANGERS_LOGGED_MAX:] == ["3 more connections of unknown peers cut"]
+    knock(1)
+    node.peers.tick(STRANGERS_LOGGED_INTERVAL_MS)
+    assert len(node.log) == STRANGERS_LOGGED_MAX + 2
 
 
 def test_a_peer_that_does_not_prove_who_it_is_is_given_up() -> None:
