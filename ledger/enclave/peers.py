@@ -89,7 +89,7 @@ class PeerPorts:
         may_speak: Whether a node is heard.
         client: TLS of connections we dial, None before this node has an endorsed certificate.
         server: TLS of connections we accept, likewise.
-        received: Takes a consensus message.
+        received: Takes a consensus message; raises ``VerificationError`` to have the peer cut.
         forwarded: Takes a forwarded request or response and its body.
         log: Takes a line for the operator.
     """

@@ -7,6 +7,7 @@ from the node's newest endorsed certificate.
 import socket
 from collections.abc import Callable
 
+from ledger.base.errors import VerificationError
 from ledger.base.ids import NodeId, TxId
 from ledger.boundary.frames import encode
 from ledger.boundary.to_enclave import Dialled
@@ -149,6 +150,9 @@ class NodeNetwork:
 
     def _received(self, peer: NodeId, message: Message) -> None:
         replica = self._replica
+        impossible = replica.raft.contradiction(peer, message)
+        if impossible is not None:
+            raise VerificationError(f"got {impossible}")
         replica.receive(peer, message)
         problem = replica.applier.problem
         if problem and problem != self._told_problem:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ledger.base.errors import VerificationError
 from ledger.base.ids import NodeId
 from ledger.consensus.messages import AppendEntries, Message, ProposeRequestVote
 from ledger.consensus.types import Entry
@@ -76,6 +77,7 @@ class Node:
             certificate = self_signed_caller(key, "CN=Stranger", 1, NOW)
         self.identity = Identity(certificate.pem.encode(), key.to_pem().encode())
         self.heard: list[tuple[NodeId, Message]] = []
+        self.lies: list[Message] = []
         self.forwarded: list[tuple[NodeId, PeerMessage, bytes]] = []
         self.introduced: list[tuple[NodeId, str]] = []
         self.log: list[str] = []
@@ -87,13 +89,18 @@ class Node:
             may_speak=lambda node: node in world.trusted,
             client=self._client,
             server=self._server,
-            received=lambda node, message: self.heard.append((node, message)),
+            received=self._received,
             forwarded=lambda node, message, tail: self.forwarded.append(
                 (node, message, bytes(tail))
             ),
             log=self.log.append,
         )
         self.peers = Peers(self, self, ports, lambda limit: limit)
+
+    def _received(self, node: NodeId, message: Message) -> None:
+        if message in self.lies:
+            raise VerificationError("got a lie")
+        self.heard.append((node, message))
 
     def _client(self) -> ClientContext:
         ca = self.world.service.pem.encode()
@@ -373,6 +380,16 @@ def test_a_connection_is_kept_once_its_peer_is_known() -> None:
     world.settle()
     assert far.calls == ["keep"]
     assert near.calls == [], "we know when to give up what we dialled"
+
+
+def test_a_peer_that_says_what_cannot_be_is_cut() -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    bob.lies.append(MESSAGE)
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    assert bob.log == [f"connection of peer {alice.id} cut: got a lie"]
+    assert world.wires == []
 
 
 def test_a_peer_that_may_not_speak_is_logged_once_until_it_may() -> None:
