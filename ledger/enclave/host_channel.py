@@ -9,7 +9,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from ledger.base.errors import FormatError
+from ledger.base.errors import FormatError, UnavailableError
 from ledger.boundary.frames import TO_ENCLAVE, FrameDecoder
 from ledger.boundary.to_enclave import Dialled, ToEnclave
 from ledger.enclave.descriptors import SocketState, take_socket
@@ -22,7 +22,8 @@ _PIECES_MAX = 512
 _FLUSH_TIMEOUT_S = 2.0
 
 OnHostFrame = Callable[[ToEnclave, memoryview, socket.socket | None], None]
-"""Called with a message, its tail, and the connected socket that came with it."""
+"""Called with a message, its tail, and the connected socket that came with it. The socket is None
+also when its other side was gone before we looked."""
 
 
 class HostChannel:
@@ -126,7 +127,10 @@ class HostChannel:
             return None
         if not self._descriptors:
             raise FormatError(f"got {type(message).__name__} from the host without its descriptor")
-        return take_socket(self._descriptors.popleft(), SocketState.CONNECTED)
+        try:
+            return take_socket(self._descriptors.popleft(), SocketState.CONNECTED)
+        except UnavailableError:
+            return None
 
     def _close_descriptors(self) -> int:
         """Close every descriptor that nobody took and return how many there were."""

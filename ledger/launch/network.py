@@ -62,7 +62,7 @@ class Dialling:
         """Take the host's answer."""
         done = self._waiting.pop(message.id, None)
         if done is not None:
-            done(passed, message.problem or "the host handed over no socket")
+            done(passed, message.problem or "the other side closed the connection at once")
         elif passed is not None:
             passed.close()
 

@@ -102,6 +102,17 @@ def test_descriptors_belong_to_the_messages_that_announce_them(
     ]  # fmt: skip
 
 
+def test_a_connection_that_is_gone_already_leaves_the_stream_whole(ends: Ends) -> None:
+    """Its other side, anybody whom we dialled, must not end us by a reset at the right moment."""
+    before = open_descriptors()
+    gone = socket.socket()
+    ends.say(framed(Dialled(1)) + framed(Persisted(2, 0)), gone.fileno())
+    gone.close()
+    assert ends.channel.read()
+    assert ends.got == [(Dialled(1), b"", None), (Persisted(2, 0), b"", None)]
+    assert open_descriptors() == before
+
+
 def test_descriptor_waits_for_the_rest_of_its_frame(
     ends: Ends, dialled: tuple[socket.socket, socket.socket]
 ) -> None:
