@@ -288,9 +288,9 @@ class Interface:
         self._dispatcher = dispatcher
 
     def open_session(self, wire: Wire) -> HttpSession | None:
-        """Let a connection in, or return None above the hard cap or without a certificate."""
+        """Let a connection in, or return None above a cap or without a certificate."""
         limits, active = self._metrics.limits, self._metrics.sessions.active
-        if active >= limits.max_open_sessions_hard:
+        if active >= limits.max_open_sessions_hard or self._metrics.total.is_full:
             return None
         tls = PlainSession() if self.tls is None else self.tls.session()
         if tls is None:

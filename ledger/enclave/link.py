@@ -40,7 +40,7 @@ from ledger.base.errors import MisuseError
 from ledger.enclave.connections import Connection, Interface
 from ledger.enclave.host_channel import HostChannel, OnHostFrame
 from ledger.enclave.peer_wires import OpenWire, PeerWire
-from ledger.enclave.session_limits import NodeMetrics, SessionLimits
+from ledger.enclave.session_limits import NodeMetrics, SessionLimits, sessions_max
 from ledger.enclave.streams import OnFailure, Streams
 from ledger.enclave.system import raise_descriptor_limit
 from ledger.enclave.timers import Timers
@@ -202,7 +202,7 @@ class Link:
 
     def run(self) -> Outcome:
         """Run the loop until ``stop`` or a failure."""
-        raise_descriptor_limit()
+        self.metrics.sessions.most = sessions_max(raise_descriptor_limit())
         if self._outcome is None:
             self._loop.run_forever()
         assert self._outcome is not None, "only an outcome ends the loop"

@@ -62,7 +62,10 @@ class Dialling:
         """Take the host's answer."""
         done = self._waiting.pop(message.id, None)
         if done is not None:
-            done(passed, message.problem or "the other side closed the connection at once")
+            done(
+                passed,
+                message.problem or "it was gone at once, or there is no descriptor left for it",
+            )
         elif passed is not None:
             passed.close()
 
