@@ -159,7 +159,7 @@ class _Outgoing:
 
     __slots__ = (
         "_age_ms", "_backoff_ms", "_dialler", "_dialling", "_jitter", "_line", "_ports", "_queue",
-        "_reader", "_reading", "_wait_ms", "_wire", "node",
+        "_reader", "_reading", "_told", "_wait_ms", "_wire", "node",
     )  # fmt: skip
 
     def __init__(
@@ -183,6 +183,7 @@ class _Outgoing:
         self._backoff_ms = BACKOFF_FIRST_MS
         self._wait_ms = 0
         self._age_ms = 0
+        self._told = ""
 
     @property
     def connected(self) -> bool:
@@ -287,7 +288,9 @@ class _Outgoing:
         self._dialling = False
         context = self._ports.client()
         if wire is None or context is None:
-            self._back_off(problem)
+            if problem:
+                self._tell(f"peer {self.node} is not reached: {problem}")
+            self._back_off()
             return None
         self._wire = wire
         self._line = PeerLine(context.session())
@@ -307,21 +310,28 @@ class _Outgoing:
                 raise VerificationError(f"got node {self._line.peer} at the address of {self.node}")
             if self._line.peer is not None:
                 self._backoff_ms = BACKOFF_FIRST_MS
+                self._told = ""
             output = self._line.output()
             if output:
                 self._wire.write(output)
         except (FormatError, VerificationError) as error:
-            self._ports.log(f"connection to peer {self.node} cut: {error}")
+            self._tell(f"connection to peer {self.node} cut: {error}")
             self._wire.close()
 
     def lost(self, reason: str) -> None:
+        del reason
         self._wire = None
         self._line = None
         self._reading = None
-        self._back_off(reason)
+        self._back_off()
 
-    def _back_off(self, reason: str) -> None:
-        del reason
+    def _tell(self, text: str) -> None:
+        """Log what keeps us from the peer; it is tried for ever, so only once until it changes."""
+        if text != self._told:
+            self._told = text
+            self._ports.log(text)
+
+    def _back_off(self) -> None:
         self._queue.clear()
         self._wait_ms = self._backoff_ms // 2 + self._jitter(self._backoff_ms)
         self._backoff_ms = min(2 * self._backoff_ms, BACKOFF_LAST_MS)
@@ -332,6 +342,7 @@ class _Outgoing:
         elif self._wire is not None and not self.connected:
             self._age_ms += elapsed_ms
             if self._age_ms >= HANDSHAKE_TIME_MAX_MS:
+                self._tell(f"peer {self.node} is not reached: it does not prove who it is in time")
                 self._wire.close()
 
     def close(self) -> None:

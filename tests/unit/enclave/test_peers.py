@@ -455,6 +455,44 @@ def test_a_peer_that_does_not_prove_who_it_is_is_given_up() -> None:
     assert not alice.peers.any_connected
 
 
+def test_what_keeps_us_from_a_peer_is_logged_once_until_it_changes() -> None:
+    """A port that is closed to us would else show nowhere, and every attempt would else show."""
+    world = World()
+    alice, bob = world.node(), world.node()
+
+    def attempt(problem: str | None) -> None:
+        alice.peers.tick(5000)
+        alice.peers.send(bob.id, MESSAGE)
+        if problem is not None:
+            ((_, done),) = world.dials
+            world.dials.clear()
+            assert done(None, problem) is None
+        world.settle()
+
+    for problem in ("timed out", "timed out", "refused", "refused"):
+        attempt(problem)
+    said = [f"peer {bob.id} is not reached: {problem}" for problem in ("timed out", "refused")]
+    assert alice.log == said
+    attempt(None)
+    for wire in list(world.wires):
+        wire.close()
+    world.settle()
+    attempt("refused")
+    assert alice.log == [*said, said[-1]], "it was reached in between"
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_an_impostor_at_the_address_of_a_peer_is_logged_once(attempts: int) -> None:
+    world = World()
+    alice, bob, mallory = world.node(), world.node(), world.node()
+    world.nodes[bob.id] = mallory
+    for _ in range(attempts):
+        alice.peers.send(bob.id, MESSAGE)
+        world.settle()
+        alice.peers.tick(5000)
+    assert len(alice.log) == 1
+
+
 def test_messages_to_a_silent_peer_do_not_pile_up() -> None:
     world = World()
     alice, bob = world.node(), world.node()
