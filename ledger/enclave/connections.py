@@ -86,6 +86,14 @@ class Transport(Protocol):
         ...
 
 
+class Flushing(Protocol):
+    """Something on the loop that goes on in the next turn."""
+
+    def flush(self) -> None:
+        """Go on."""
+        ...
+
+
 class LoopSide(Protocol):
     """What connections ask of the link."""
 
@@ -96,7 +104,7 @@ class LoopSide(Protocol):
         """Have ``on_turn`` run once what was read now is handled."""
         ...
 
-    def flush_later(self, connection: "Connection") -> None:
+    def flush_later(self, connection: "Flushing") -> None:
         """Call ``connection.flush`` in the next turn."""
         ...
 

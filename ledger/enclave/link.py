@@ -37,7 +37,7 @@ import uvloop
 
 from ledger.base.clock import Clock
 from ledger.base.errors import MisuseError
-from ledger.enclave.connections import Connection, Interface
+from ledger.enclave.connections import Connection, Flushing, Interface
 from ledger.enclave.host_channel import HostChannel, OnHostFrame
 from ledger.enclave.peer_wires import OpenWire, PeerWire
 from ledger.enclave.session_limits import NodeMetrics, SessionLimits, sessions_max
@@ -92,7 +92,7 @@ class Link:
         self._loop.set_exception_handler(self._loop_failed)
         self._interfaces: dict[str, Interface] = {}
         self._streams = Streams(self._loop, self.failed)
-        self._to_flush: list[Connection] = []
+        self._to_flush: list[Flushing] = []
         self._host: HostChannel | None = None
         self._host_watched = False
         self._worker: Worker | None = None
@@ -241,7 +241,7 @@ class Link:
             self.turn_wanted = True
             self._loop.call_soon(self._turn)
 
-    def flush_later(self, connection: Connection) -> None:
+    def flush_later(self, connection: Flushing) -> None:
         """Call ``connection.flush`` in the next turn."""
         self._to_flush.append(connection)
         if not self._in_turn:

@@ -4,6 +4,10 @@ Rules as for clients' connections: an exception of the handler ends the process,
 network ends the connection. Accepted connections are few and unknown until they spoke, so their
 number is bounded and one that does not prove who it is for a while is cut. When all places are
 taken the oldest unknown one makes room: strangers must not keep other nodes out.
+
+The event loop hands over whatever has come, read after read, up to megabytes. Entries take long to
+check, and a node that says nothing meanwhile is taken for dead: so a large read is followed by a
+turn, in which acknowledgements leave and time passes, before the next one.
 """
 
 from collections.abc import Callable
@@ -17,6 +21,9 @@ from ledger.enclave.session_limits import HANDSHAKE_TIME_MAX_MS
 WIRES_MAX = 256
 """Connections of other nodes at one time: one for each, plus some that are breaking."""
 
+READ_SIZE_LARGE = 32 << 10
+"""Bytes in one read behind which there may be more; some hundred small entries."""
+
 _KEPT = float("-inf")
 
 Wires = dict["PeerWire", None]
@@ -28,7 +35,16 @@ OpenWire = Callable[[Wire], WireHandler | None]
 class PeerWire:
     """One connected socket; the event loop's protocol object and the ``Wire`` of ``peers``."""
 
-    __slots__ = ("_handler", "_open", "_siblings", "_side", "_transport", "_unknown_ms", "_why")
+    __slots__ = (
+        "_handler",
+        "_open",
+        "_paused",
+        "_siblings",
+        "_side",
+        "_transport",
+        "_unknown_ms",
+        "_why",
+    )
 
     def __init__(self, side: LoopSide, open_wire: OpenWire, siblings: Wires) -> None:
         """Wrap a connection to come.
@@ -46,6 +62,7 @@ class PeerWire:
         self._transport: Any = None
         self._unknown_ms = 0.0
         self._why = ""
+        self._paused = False
 
     # -- called by the event loop ------------------------------------------------------
 
@@ -81,6 +98,8 @@ class PeerWire:
                 self._handler.received(data)
             except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
                 self._side.failed(error)
+        if len(data) >= READ_SIZE_LARGE:
+            self._pause()
 
     def eof_received(self) -> bool:
         """The other side closed: a connection between nodes has no use for half."""
@@ -125,11 +144,23 @@ class PeerWire:
 
     # -- called by the link ------------------------------------------------------------
 
+    def flush(self) -> None:
+        """Read on: there was a turn."""
+        self._paused = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
     def sweep(self, elapsed_ms: float) -> None:
         """Let time pass, for accepted ones: a connection that stays unknown is cut."""
         self._unknown_ms += elapsed_ms
         if self._unknown_ms >= HANDSHAKE_TIME_MAX_MS:
             self._cut(TOO_SILENT)
+
+    def _pause(self) -> None:
+        if not self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+            self._side.flush_later(self)
 
     def _cut(self, why: str) -> None:
         self._why = why

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.enclave.connections import CLOSE_TIME_MAX_MS, Connection, Interface
+from ledger.enclave.connections import CLOSE_TIME_MAX_MS, Connection, Flushing, Interface
 from ledger.enclave.session_limits import (
     InterfaceMetrics,
     NodeMetrics,
@@ -49,7 +49,7 @@ class Side:
     def __init__(self) -> None:
         self.turn_wanted = False
         self.turns = 0
-        self.to_flush: list[Connection] = []
+        self.to_flush: list[Flushing] = []
         self.up: set[Connection] = set()
         self.errors: list[BaseException] = []
 
@@ -57,7 +57,7 @@ class Side:
         self.turn_wanted = True
         self.turns += 1
 
-    def flush_later(self, connection: Connection) -> None:
+    def flush_later(self, connection: Flushing) -> None:
         self.to_flush.append(connection)
 
     def opened(self, connection: Connection) -> None:

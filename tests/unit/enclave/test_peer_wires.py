@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from ledger.enclave.connections import Flushing
 from ledger.enclave.peer_incoming import MADE_ROOM, TOO_SILENT
-from ledger.enclave.peer_wires import WIRES_MAX, PeerWire, Wires
+from ledger.enclave.peer_wires import READ_SIZE_LARGE, WIRES_MAX, PeerWire, Wires
 from ledger.enclave.peers import Wire, WireHandler
 from ledger.enclave.session_limits import HANDSHAKE_TIME_MAX_MS
 
@@ -16,6 +17,10 @@ class Side:
     def __init__(self) -> None:
         self.turns = 0
         self.failures: list[BaseException] = []
+        self.to_flush: list[Flushing] = []
+
+    def flush_later(self, connection: Flushing) -> None:
+        self.to_flush.append(connection)
 
     def want_turn(self) -> None:
         self.turns += 1
@@ -29,6 +34,16 @@ class Transport:
 
     def __init__(self) -> None:
         self.ends: list[str] = []
+        self.reads: list[str] = []
+
+    def is_closing(self) -> bool:
+        return bool(self.ends)
+
+    def pause_reading(self) -> None:
+        self.reads.append("pause")
+
+    def resume_reading(self) -> None:
+        self.reads.append("resume")
 
     def close(self) -> None:
         self.ends.append("close")
@@ -116,6 +131,32 @@ def test_strangers_do_not_keep_other_nodes_out() -> None:
     assert made[0][1].ends == []
     made[1][0].connection_lost(None)
     assert made[1][2].reasons == [MADE_ROOM]
+
+
+def test_a_turn_comes_between_large_reads() -> None:
+    """A node that only reads says nothing, and is taken for dead by those it reads from."""
+    side = Side()
+    wire, transport, handler = connected({}, side)
+    wire.data_received(bytes(READ_SIZE_LARGE - 1))
+    assert (transport.reads, side.to_flush) == ([], [])
+    wire.data_received(bytes(READ_SIZE_LARGE))
+    wire.data_received(bytes(READ_SIZE_LARGE))
+    assert (transport.reads, side.to_flush) == (["pause"], [wire])
+    wire.flush()
+    assert transport.reads == ["pause", "resume"]
+    assert len(handler.heard) == 3
+
+
+def test_a_closed_connection_is_not_read_on() -> None:
+    side = Side()
+    wire, transport, _ = connected({}, side)
+    wire.data_received(bytes(READ_SIZE_LARGE))
+    wire.close()
+    wire.flush()
+    wire.data_received(bytes(READ_SIZE_LARGE))
+    wire.connection_lost(None)
+    wire.flush()
+    assert (transport.reads, len(side.to_flush)) == (["pause"], 1)
 
 
 def test_the_end_is_told_once() -> None:
