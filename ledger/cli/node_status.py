@@ -3,16 +3,16 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ledger.base.errors import FormatError, MisuseError, UnavailableError
+from ledger.base.errors import FormatError, LedgerError, MisuseError, UnavailableError
 from ledger.client.identity import read_pem
 from ledger.client.nodes import ListedNode, NodeView, list_nodes, look_at_all
-from ledger.client.session import Session
+from ledger.client.session import RefusedError, Session
 from ledger.codec import canonical
 
 EXIT_UNWELL = 1
@@ -104,28 +104,33 @@ def _described(directory: Path) -> dict[str, Any]:
 
 
 async def _listed(addresses: Sequence[str], certificate: str) -> list[ListedNode]:
-    """Ask one node after the other until one answers."""
-    problem = UnavailableError("there is no node to ask")
+    """Ask one node after the other until one answers; a node that joins still refuses."""
+    problem: LedgerError = UnavailableError("there is no node to ask")
     for address in addresses:
         try:
             async with Session(address, certificate, timeout_s=3.0) as session:
                 return await list_nodes(session)
-        except UnavailableError as error:
+        except (UnavailableError, RefusedError) as error:
             problem = error
     raise problem
 
 
 async def _looked_at(addresses: Sequence[str], certificate: str) -> list[NodeView]:
-    """Ask the nodes that the table lists and those that were named."""
+    """Ask the nodes that the table lists and those that were named.
+
+    Whoever does not answer is called what the table calls it.
+    """
     try:
         nodes = await _listed(addresses, certificate)
-    except UnavailableError:
+    except (UnavailableError, RefusedError):
         nodes = []
     known = list(dict.fromkeys(addresses))
     for node in nodes:
         if not set(known).intersection(node.addresses.values()):
             known += list(node.addresses.values())[:1]
-    return await look_at_all(known, certificate)
+    views = await look_at_all(known, certificate)
+    ids = {address: node.id for node in nodes for address in node.addresses.values()}
+    return [view if view.id else replace(view, id=ids.get(view.address, "")) for view in views]
 
 
 def _listed_row(node: ListedNode) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class NodeView:
 
     Attributes:
         address: Where it was asked.
-        id: Node ID; empty when it did not answer.
+        id: Node ID; empty when it did not say it.
         state: Start-up state, for example ``PartOfNetwork``.
         role: Leader, Follower, Candidate, PreVoteCandidate, None; ``away`` without an answer.
         view: Current view.

@@ -23,6 +23,7 @@ from ledger.base.errors import MisuseError
 from ledger.base.ids import NodeId
 from ledger.consensus import backup, commitment, elections, replication, roles, sending
 from ledger.consensus.appending import add_configuration
+from ledger.consensus.contradictions import contradiction
 from ledger.consensus.log import Log
 from ledger.consensus.messages import (
     AppendEntries,
@@ -152,6 +153,13 @@ class Raft:
             not follow its newest entry.
         """
         return replication.replicate(self._state, entries, view)
+
+    def contradiction(self, sender: NodeId, message: Message) -> str | None:
+        """Return what no correct node could say in a received message; such a one is not handled.
+
+        A message that is handled all the same ends this node.
+        """
+        return contradiction(self._state, sender, message)
 
     @_fatal
     def step(self, sender: NodeId, message: Message) -> None:

@@ -86,6 +86,14 @@ class Transport(Protocol):
         ...
 
 
+class Flushing(Protocol):
+    """Something on the loop that goes on in the next turn."""
+
+    def flush(self) -> None:
+        """Go on."""
+        ...
+
+
 class LoopSide(Protocol):
     """What connections ask of the link."""
 
@@ -96,7 +104,7 @@ class LoopSide(Protocol):
         """Have ``on_turn`` run once what was read now is handled."""
         ...
 
-    def flush_later(self, connection: "Connection") -> None:
+    def flush_later(self, connection: "Flushing") -> None:
         """Call ``connection.flush`` in the next turn."""
         ...
 
@@ -288,9 +296,9 @@ class Interface:
         self._dispatcher = dispatcher
 
     def open_session(self, wire: Wire) -> HttpSession | None:
-        """Let a connection in, or return None above the hard cap or without a certificate."""
+        """Let a connection in, or return None above a cap or without a certificate."""
         limits, active = self._metrics.limits, self._metrics.sessions.active
-        if active >= limits.max_open_sessions_hard:
+        if active >= limits.max_open_sessions_hard or self._metrics.total.is_full:
             return None
         tls = PlainSession() if self.tls is None else self.tls.session()
         if tls is None:

@@ -3,7 +3,7 @@
 import enum
 import socket
 
-from ledger.base.errors import FormatError
+from ledger.base.errors import FormatError, UnavailableError
 
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
@@ -20,6 +20,8 @@ def take_socket(descriptor: int, state: SocketState) -> socket.socket:
 
     Raises:
         FormatError: not a TCP socket in the announced state. The descriptor is closed.
+        UnavailableError: announced as connected, but the other side has reset the connection since;
+            anybody whom we dial can do that, so the host is not to blame. It is closed too.
     """
     try:
         passed = socket.socket(fileno=descriptor)
@@ -30,6 +32,9 @@ def take_socket(descriptor: int, state: SocketState) -> socket.socket:
     if problem is not None:
         passed.close()
         raise FormatError(f"got a descriptor of {problem}, want a {state.value} TCP socket")
+    if state is SocketState.CONNECTED and not _has_peer(passed):
+        passed.close()
+        raise UnavailableError("the other side closed the connection at once")
     passed.setblocking(False)
     return passed
 
@@ -42,10 +47,12 @@ def _problem(passed: socket.socket, state: SocketState) -> str | None:
     listens = bool(passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
     if state is SocketState.LISTENING:
         return None if listens else "a socket that does not listen"
-    if listens:
-        return "a listening socket"
+    return "a listening socket" if listens else None
+
+
+def _has_peer(passed: socket.socket) -> bool:
     try:
         passed.getpeername()
     except OSError:
-        return "a socket that is not connected"
-    return None
+        return False
+    return True

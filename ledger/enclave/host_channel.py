@@ -2,14 +2,16 @@
 
 Descriptors travel beside the bytes. A kernel delivers one no later than the first byte of the
 frame it was sent with, so they queue, and a message that announces one takes the oldest. One
-that no message takes, or a message that finds none, is a host that broke the protocol.
+that no message takes, or a message that finds none, is a host that broke the protocol. One that
+the kernel had to drop, because clients hold all that we may open, is nobody's fault: its message
+comes without.
 """
 
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from ledger.base.errors import FormatError
+from ledger.base.errors import FormatError, UnavailableError
 from ledger.boundary.frames import TO_ENCLAVE, FrameDecoder
 from ledger.boundary.to_enclave import Dialled, ToEnclave
 from ledger.enclave.descriptors import SocketState, take_socket
@@ -17,12 +19,15 @@ from ledger.enclave.descriptors import SocketState, take_socket
 _READ_SIZE = 256 * 1024
 _DESCRIPTORS_MAX = 16
 """Room for descriptors in one read; the kernel says when there were more."""
+_DROPPED = -1
+"""Stands in the queue for a descriptor that the kernel dropped."""
 _PIECES_MAX = 512
 """Pieces in one system call; Linux takes 1,024."""
 _FLUSH_TIMEOUT_S = 2.0
 
 OnHostFrame = Callable[[ToEnclave, memoryview, socket.socket | None], None]
-"""Called with a message, its tail, and the connected socket that came with it."""
+"""Called with a message, its tail, and the connected socket that came with it. The socket is None
+also when its other side was gone before we looked, or there was no room for it."""
 
 
 class HostChannel:
@@ -74,7 +79,9 @@ class HostChannel:
         for level, kind, content in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 self._descriptors.extend(_numbers(content))
-        if flags & socket.MSG_CTRUNC:
+        if flags & socket.MSG_CTRUNC and not ancillary:
+            self._descriptors.append(_DROPPED)
+        elif flags & socket.MSG_CTRUNC:
             self._close_descriptors()
             raise FormatError(f"got more than {_DESCRIPTORS_MAX} descriptors at once from the host")
         if not data:
@@ -126,13 +133,21 @@ class HostChannel:
             return None
         if not self._descriptors:
             raise FormatError(f"got {type(message).__name__} from the host without its descriptor")
-        return take_socket(self._descriptors.popleft(), SocketState.CONNECTED)
+        descriptor = self._descriptors.popleft()
+        if descriptor == _DROPPED:
+            return None
+        try:
+            return take_socket(descriptor, SocketState.CONNECTED)
+        except UnavailableError:
+            return None
 
     def _close_descriptors(self) -> int:
         """Close every descriptor that nobody took and return how many there were."""
         count = len(self._descriptors)
         while self._descriptors:
-            socket.close(self._descriptors.popleft())
+            descriptor = self._descriptors.popleft()
+            if descriptor != _DROPPED:
+                socket.close(descriptor)
         return count
 
 

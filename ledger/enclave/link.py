@@ -37,10 +37,10 @@ import uvloop
 
 from ledger.base.clock import Clock
 from ledger.base.errors import MisuseError
-from ledger.enclave.connections import Connection, Interface
+from ledger.enclave.connections import Connection, Flushing, Interface
 from ledger.enclave.host_channel import HostChannel, OnHostFrame
 from ledger.enclave.peer_wires import OpenWire, PeerWire
-from ledger.enclave.session_limits import NodeMetrics, SessionLimits
+from ledger.enclave.session_limits import NodeMetrics, SessionLimits, sessions_max
 from ledger.enclave.streams import OnFailure, Streams
 from ledger.enclave.system import raise_descriptor_limit
 from ledger.enclave.timers import Timers
@@ -92,7 +92,7 @@ class Link:
         self._loop.set_exception_handler(self._loop_failed)
         self._interfaces: dict[str, Interface] = {}
         self._streams = Streams(self._loop, self.failed)
-        self._to_flush: list[Connection] = []
+        self._to_flush: list[Flushing] = []
         self._host: HostChannel | None = None
         self._host_watched = False
         self._worker: Worker | None = None
@@ -154,7 +154,9 @@ class Link:
             opened: Called with the wire, soon, unless the other side is gone already.
             failed: Called with the reason instead of ``opened`` then.
         """
-        self._streams.adopt(sock, PeerWire(self, opened, self._streams.dialled), failed)
+        wire = PeerWire(self, opened, self._streams.dialled)
+        wire.keep()  # whom we dialled makes no room for others
+        self._streams.adopt(sock, wire, failed)
 
     def stop_accepting(self) -> None:
         """Close the listening sockets; connections that are up go on."""
@@ -200,7 +202,7 @@ class Link:
 
     def run(self) -> Outcome:
         """Run the loop until ``stop`` or a failure."""
-        raise_descriptor_limit()
+        self.metrics.sessions.most = sessions_max(raise_descriptor_limit())
         if self._outcome is None:
             self._loop.run_forever()
         assert self._outcome is not None, "only an outcome ends the loop"
@@ -239,7 +241,7 @@ class Link:
             self.turn_wanted = True
             self._loop.call_soon(self._turn)
 
-    def flush_later(self, connection: Connection) -> None:
+    def flush_later(self, connection: Flushing) -> None:
         """Call ``connection.flush`` in the next turn."""
         self._to_flush.append(connection)
         if not self._in_turn:

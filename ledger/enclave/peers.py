@@ -20,10 +20,11 @@ from ledger.base.ids import NodeId
 from ledger.codec.entry import parse_entry
 from ledger.consensus.messages import AppendEntries, Message, bind
 from ledger.consensus.types import Entry, Jitter
+from ledger.enclave.peer_incoming import Accepted, Incoming
 from ledger.enclave.peer_line import PeerLine
 from ledger.enclave.tls_types import ClientContext, ServerContext
 from ledger.history.reading import EntryReader
-from ledger.replica.peer_messages import Hello, PeerMessage, from_wire, to_wire
+from ledger.replica.peer_messages import Hello, PeerMessage, to_wire
 
 QUEUED_MESSAGES_MAX = 512
 """Messages that wait for a connection or for entries from disk; older ones are dropped."""
@@ -88,7 +89,7 @@ class PeerPorts:
         may_speak: Whether a node is heard.
         client: TLS of connections we dial, None before this node has an endorsed certificate.
         server: TLS of connections we accept, likewise.
-        received: Takes a consensus message.
+        received: Takes a consensus message; raises ``VerificationError`` to have the peer cut.
         forwarded: Takes a forwarded request or response and its body.
         log: Takes a line for the operator.
     """
@@ -112,7 +113,7 @@ class Peers:
     ) -> None:
         self._ports = ports
         self._out: dict[NodeId, _Outgoing] = {}
-        self._accepted = _Accepted()
+        self._accepted = Accepted(ports.log)
         self._make = partial(_Outgoing, dialler, reader, ports, jitter)
 
     @property
@@ -130,6 +131,7 @@ class Peers:
 
     def tick(self, elapsed_ms: int) -> None:
         """Let backoff times pass."""
+        self._accepted.tick(elapsed_ms)
         for outgoing in self._out.values():
             outgoing.tick(elapsed_ms)
 
@@ -138,7 +140,7 @@ class Peers:
         context = self._ports.server()
         if context is None:
             return None
-        return _Incoming(wire, PeerLine(context.session()), self._ports, self._accepted)
+        return Incoming(wire, PeerLine(context.session()), self._ports, self._accepted)
 
     def forget(self, keep: Callable[[NodeId], bool]) -> None:
         """Close connections to nodes that are no peers any more."""
@@ -152,96 +154,12 @@ class Peers:
         return outgoing
 
 
-class _Accepted:
-    """What the accepted connections share.
-
-    Attributes:
-        newest: The newest connection of each peer that has proved who it is.
-        refused: Peers that were not heard when they last spoke; each is logged once.
-    """
-
-    __slots__ = ("newest", "refused")
-
-    def __init__(self) -> None:
-        self.newest: dict[NodeId, _Incoming] = {}
-        self.refused: set[NodeId] = set()
-
-
-class _Incoming:
-    """A connection that a peer dialled: we only listen."""
-
-    __slots__ = ("_accepted", "_line", "_ports", "_wire")
-
-    def __init__(self, wire: Wire, line: PeerLine, ports: PeerPorts, accepted: _Accepted) -> None:
-        self._wire = wire
-        self._line = line
-        self._ports = ports
-        self._accepted = accepted
-
-    def received(self, data: bytes) -> None:
-        try:
-            before = self._line.peer
-            frames = self._line.receive(data)
-            output = self._line.output()
-            if output:
-                self._wire.write(output)
-            peer = self._line.peer
-            if peer is None:
-                return
-            if before is None:
-                self._replace_older(peer)
-            if frames:
-                self._take(peer, frames)
-        except (FormatError, VerificationError) as error:
-            self._ports.log(f"connection of peer {self._line.peer or 'unknown'} cut: {error}")
-            self._wire.close()
-
-    def _replace_older(self, peer: NodeId) -> None:
-        """Close the connection that this one replaces: its other end may be gone without a word."""
-        self._wire.keep()
-        older = self._accepted.newest.get(peer)
-        self._accepted.newest[peer] = self
-        if older is not None:
-            older.close()
-
-    def _take(self, peer: NodeId, frames: Sequence[tuple[PeerMessage, memoryview]]) -> None:
-        if not self._ports.may_speak(peer):
-            self._refuse(peer)
-            return
-        self._accepted.refused.discard(peer)
-        for message, tail in frames:
-            if type(message) is Hello:
-                self._ports.introduced(peer, message.address)
-                continue
-            consensus = from_wire(message, tail)
-            if consensus is None:
-                self._ports.forwarded(peer, message, tail)
-            else:
-                self._ports.received(peer, consensus)
-
-    def _refuse(self, peer: NodeId) -> None:
-        """Cut a peer that may not speak; it will try again, so this is not said every time."""
-        if peer not in self._accepted.refused:
-            self._accepted.refused.add(peer)
-            self._ports.log(f"connection of peer {peer} cut: it is not a trusted peer")
-        self._wire.close()
-
-    def close(self) -> None:
-        self._wire.close()
-
-    def lost(self, reason: str) -> None:
-        del reason
-        peer = self._line.peer
-        if peer is not None and self._accepted.newest.get(peer) is self:
-            del self._accepted.newest[peer]
-
-
 class _Outgoing:
     """Our connection to one peer, dialled again when it breaks."""
 
     __slots__ = (
         "_age_ms", "_backoff_ms", "_dialler", "_dialling", "_jitter", "_line", "_ports", "_queue",
-        "_reader", "_reading", "_wait_ms", "_wire", "node",
+        "_reader", "_reading", "_told", "_wait_ms", "_wire", "node",
     )  # fmt: skip
 
     def __init__(
@@ -265,6 +183,7 @@ class _Outgoing:
         self._backoff_ms = BACKOFF_FIRST_MS
         self._wait_ms = 0
         self._age_ms = 0
+        self._told = ""
 
     @property
     def connected(self) -> bool:
@@ -369,7 +288,9 @@ class _Outgoing:
         self._dialling = False
         context = self._ports.client()
         if wire is None or context is None:
-            self._back_off(problem)
+            if problem:
+                self._tell(f"peer {self.node} is not reached: {problem}")
+            self._back_off()
             return None
         self._wire = wire
         self._line = PeerLine(context.session())
@@ -389,21 +310,28 @@ class _Outgoing:
                 raise VerificationError(f"got node {self._line.peer} at the address of {self.node}")
             if self._line.peer is not None:
                 self._backoff_ms = BACKOFF_FIRST_MS
+                self._told = ""
             output = self._line.output()
             if output:
                 self._wire.write(output)
         except (FormatError, VerificationError) as error:
-            self._ports.log(f"connection to peer {self.node} cut: {error}")
+            self._tell(f"connection to peer {self.node} cut: {error}")
             self._wire.close()
 
     def lost(self, reason: str) -> None:
+        del reason
         self._wire = None
         self._line = None
         self._reading = None
-        self._back_off(reason)
+        self._back_off()
 
-    def _back_off(self, reason: str) -> None:
-        del reason
+    def _tell(self, text: str) -> None:
+        """Log what keeps us from the peer; it is tried for ever, so only once until it changes."""
+        if text != self._told:
+            self._told = text
+            self._ports.log(text)
+
+    def _back_off(self) -> None:
         self._queue.clear()
         self._wait_ms = self._backoff_ms // 2 + self._jitter(self._backoff_ms)
         self._backoff_ms = min(2 * self._backoff_ms, BACKOFF_LAST_MS)
@@ -414,6 +342,7 @@ class _Outgoing:
         elif self._wire is not None and not self.connected:
             self._age_ms += elapsed_ms
             if self._age_ms >= HANDSHAKE_TIME_MAX_MS:
+                self._tell(f"peer {self.node} is not reached: it does not prove who it is in time")
                 self._wire.close()
 
     def close(self) -> None:

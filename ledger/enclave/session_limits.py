@@ -1,6 +1,7 @@
 """Bounds of one interface's sessions and the counters that ``/node/metrics`` shows of it."""
 
 import enum
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,16 @@ closed with unread bytes is reset, and the reset could destroy the answer on its
 HEAD_LINES_SIZE_MAX = 64 * 1024
 """Bytes of request line and all headers together, whatever the limits per header allow: bounds
 what one session can make us hold (the limits alone permit 256 headers of 32 KiB)."""
+
+
+DESCRIPTORS_KEPT = 256
+"""Descriptors that clients never get, whatever the caps of the interfaces add up to: the host,
+listening sockets, other nodes. A node without one could not be dialled or dial."""
+
+
+def sessions_max(descriptors: int) -> int:
+    """Return how many sessions there may be with this many descriptors for the whole process."""
+    return descriptors - min(DESCRIPTORS_KEPT, descriptors // 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +59,22 @@ class Refusal(enum.Enum):
 
 @dataclass(slots=True)
 class Occupancy:
-    """How many sessions there are. Invariant: ``0 <= active <= peak``."""
+    """How many sessions there are. Invariant: ``0 <= active <= peak``.
+
+    Attributes:
+        active: Now.
+        peak: Most at one time so far.
+        most: How many there may be.
+    """
 
     active: int = 0
     peak: int = 0
+    most: int = sys.maxsize
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further session is let in."""
+        return self.active >= self.most
 
     def opened(self) -> None:
         """Count a session that was let in."""

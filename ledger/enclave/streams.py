@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 from ledger.enclave.connections import Connection
-from ledger.enclave.peer_wires import PeerWire
+from ledger.enclave.peer_wires import PeerWire, Wires
 
 T = TypeVar("T")
 OnFailure = Callable[[str], None]
@@ -34,8 +34,8 @@ class Streams:
         self._failed = failed
         self._servers: list[asyncio.AbstractServer] = []
         self._connections: set[Connection] = set()
-        self.accepted: set[PeerWire] = set()
-        self.dialled: set[PeerWire] = set()
+        self.accepted: Wires = {}
+        self.dialled: Wires = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._last_closed: asyncio.Event | None = None
 

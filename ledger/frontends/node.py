@@ -267,10 +267,10 @@ def _consensus(facts: NodeFacts, ctx: CallContext) -> Response:
 
 
 def _consensus_configuration(facts: NodeFacts, ctx: CallContext) -> Response:
-    details = facts.consensus_details()
-    nodes = details["configs"][0]["nodes"] if details["configs"] else {}
+    """Answer the newest active configuration, as CCF: what the service is becoming."""
     del ctx
-    return _json(nodes)
+    configurations = facts.consensus_details()["configs"]
+    return _json(configurations[-1]["nodes"] if configurations else {})
 
 
 _LOCAL = frozenset({"/network/nodes/self", "/service/configuration"})

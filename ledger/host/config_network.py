@@ -75,6 +75,11 @@ class _ResolverReader:
         return section(value, path, problems)
 
 
+def _by_role(role: str) -> dict[str, object]:
+    """Return where an interface with redirections redirects to when that is left out."""
+    return {"kind": "NodeByRole", "target": {"role": role}}
+
+
 _BY_ROLE = Section(
     lambda kind, target: Resolver(kind=kind, **target),
     {
@@ -132,8 +137,8 @@ _INTERFACE = Section(
                 Section(
                     Redirections,
                     {
-                        "to_primary": Key(Optional(_ResolverReader())),
-                        "to_backup": Key(Optional(_ResolverReader())),
+                        "to_primary": Key(Optional(_ResolverReader()), _by_role("primary")),
+                        "to_backup": Key(Optional(_ResolverReader()), _by_role("backup")),
                     },
                 )
             )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ledger.host.loop import Loop, Timer
 from ledger.host.schema import Refused
-from ledger.host.values import split_host_port
+from ledger.host.values import join_host_port, split_host_port
 
 Address = tuple[socket.AddressFamily, str, int]
 OnDialled = Callable[[socket.socket | None, str | None], None]
@@ -78,6 +78,10 @@ def _resolve(host: str, port: int, flags: int) -> list[Address] | str:
     return [(family, str(place[0]), int(place[1])) for family, _, _, _, place in found]
 
 
+def _new_socket(family: socket.AddressFamily) -> socket.socket:
+    return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+
+
 class _Dial:
     """One attempt: the addresses of a name, one after the other, until the timeout."""
 
@@ -110,8 +114,12 @@ class _Dial:
         self._finish(None, self._problem)
 
     def _start(self, family: socket.AddressFamily, host: str, port: int) -> bool:
-        flags = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-        stream = socket.socket(family, flags)
+        where = join_host_port(host, port)
+        try:
+            stream = _new_socket(family)
+        except OSError as error:  # no IPv6 here, or no descriptor left
+            self._problem = f"cannot connect to {where}: {error.strerror}"
+            return False
         try:
             if self.source is not None:
                 stream.bind((self.source.rpartition(":")[0] or self.source, 0))
@@ -120,10 +128,9 @@ class _Dial:
             code = error.errno or errno.EINVAL
         if code not in (0, errno.EINPROGRESS):
             stream.close()
-            self._problem = f"cannot connect to {host}:{port}: {os.strerror(code)}"
+            self._problem = f"cannot connect to {where}: {os.strerror(code)}"
             return False
         self._socket = stream
-        where = f"{host}:{port}"
         self._loop.write_when_ready(stream.fileno(), lambda: self._connected(stream, where))
         return True
 

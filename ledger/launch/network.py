@@ -7,6 +7,7 @@ from the node's newest endorsed certificate.
 import socket
 from collections.abc import Callable
 
+from ledger.base.errors import VerificationError
 from ledger.base.ids import NodeId, TxId
 from ledger.boundary.frames import encode
 from ledger.boundary.to_enclave import Dialled
@@ -61,7 +62,10 @@ class Dialling:
         """Take the host's answer."""
         done = self._waiting.pop(message.id, None)
         if done is not None:
-            done(passed, message.problem or "the host handed over no socket")
+            done(
+                passed,
+                message.problem or "it was gone at once, or there is no descriptor left for it",
+            )
         elif passed is not None:
             passed.close()
 
@@ -149,6 +153,9 @@ class NodeNetwork:
 
     def _received(self, peer: NodeId, message: Message) -> None:
         replica = self._replica
+        impossible = replica.raft.contradiction(peer, message)
+        if impossible is not None:
+            raise VerificationError(f"got {impossible}")
         replica.receive(peer, message)
         problem = replica.applier.problem
         if problem and problem != self._told_problem:

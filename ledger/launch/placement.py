@@ -27,15 +27,23 @@ from ledger.tables.nodes import NODES_INFO, NodeInfo, NodeStatus
 
 HEADERS_SIZE_MAX = 256 << 10
 """Bytes of the headers of an answer that is forwarded: any client would refuse more."""
+REQUEST_HEAD_SIZE_MAX = ForwardedRequest.HEADER_SIZE_MAX - (64 << 10)
+"""Bytes of target and headers of a request that is forwarded: room is left for the client's
+certificate and the framing. An interface may be configured to take more."""
 FORWARDED_MAX = 10_000
 """Requests that may wait for the primary's answer at one time."""
 
 
+_LENGTHS_SIZE = 10
+"""Most that MessagePack adds to one header."""
+
+
 @dataclass(slots=True)
 class _Waiting:
-    """A forwarded request and how long it may still wait."""
+    """A forwarded request, who was asked, and how long it may still wait."""
 
     request: Request
+    primary: NodeId
     left_ms: float
 
 
@@ -172,7 +180,10 @@ class NodePlacement:
         primary = self._replica.raft.primary_id
         if primary is None:
             return _cannot_forward("The primary of this service is not known here.")
-        if len(self._waiting) >= FORWARDED_MAX or len(request.body) > BODY_SIZE_MAX:
+        too_large = _too_large(request)
+        if too_large is not None:
+            return too_large
+        if len(self._waiting) >= FORWARDED_MAX:
             return _cannot_forward("Too much waits for the primary already. Try again later.")
         self._next += 1
         message = ForwardedRequest(
@@ -189,7 +200,7 @@ class NodePlacement:
             return _cannot_forward("There is no connection to the primary now. Try again later.")
         request.session.forwarded = True
         patience_ms = interface.forwarding_timeout_ms + _wait_for_commit_ms(request, endpoint)
-        self._waiting[self._next] = _Waiting(request, patience_ms)
+        self._waiting[self._next] = _Waiting(request, primary, patience_ms)
         return Passed.ON
 
     def tick(self, elapsed_ms: float) -> None:
@@ -212,7 +223,7 @@ class NodePlacement:
             case ForwardedRequest():
                 self._run(peer, message, bytes(body))
             case ForwardedResponse():
-                self._answered(message, bytes(body))
+                self._answered(peer, message, bytes(body))
             case _:
                 raise AssertionError("consensus messages are handled elsewhere")
 
@@ -240,10 +251,11 @@ class NodePlacement:
         if response is not None:
             answer(session, response)
 
-    def _answered(self, message: ForwardedResponse, body: bytes) -> None:
-        waiting = self._waiting.pop(message.id, None)
-        if waiting is None:
-            return
+    def _answered(self, peer: NodeId, message: ForwardedResponse, body: bytes) -> None:
+        waiting = self._waiting.get(message.id)
+        if waiting is None or waiting.primary != peer:
+            return  # It was answered meanwhile, or this node was never asked.
+        del self._waiting[message.id]
         request = waiting.request
         if message.view:
             request.session.pinned_view = message.view
@@ -261,6 +273,22 @@ def _wait_for_commit_ms(request: Request, endpoint: Endpoint) -> int:
     if preference is not None:
         return preference.wait_ms
     return UNASKED.wait_ms if endpoint.respond_after_commit else 0
+
+
+def _too_large(request: Request) -> Response | None:
+    """Refuse what does not fit a message between nodes, however much the interface takes."""
+    if len(request.body) > BODY_SIZE_MAX:
+        message = f"A body of more than {BODY_SIZE_MAX} bytes is taken by the primary only."
+        return error(413, Code.REQUEST_BODY_TOO_LARGE, message)
+    head_size = 4 * (len(request.path) + len(request.query)) + sum(
+        len(name) + len(value) + _LENGTHS_SIZE for name, value in request.headers.items()
+    )
+    if head_size > REQUEST_HEAD_SIZE_MAX:
+        message = (
+            f"Headers of more than {REQUEST_HEAD_SIZE_MAX} bytes are taken by the primary only."
+        )
+        return error(431, Code.REQUEST_HEADER_TOO_LARGE, message)
+    return None
 
 
 def _fits(response: Response) -> bool:

@@ -21,7 +21,7 @@ from ledger.consensus.ready import (
     Truncate,
 )
 from ledger.consensus.types import Entry, Leadership, Settings
-from ledger.testing.checkers import Invariants, ObservedLog
+from ledger.testing.checkers import InvariantError, Invariants, ObservedLog
 from ledger.testing.checkers_local import (
     LocalChecker,
     check_commit_bound,
@@ -197,6 +197,9 @@ class Cluster:
         if type(message) is AppendEntriesResponse:
             to.local.heard_from(source)
         bound = to.log.commit
+        impossible = to.raft.contradiction(source, message)
+        if impossible is not None:
+            raise InvariantError("Honesty", f"{to.node_id} got from {source} {impossible}")
         to.raft.step(source, message)
         if type(message) is AppendEntries:
             check_commit_bound(to, max(bound, message.last_seqno))

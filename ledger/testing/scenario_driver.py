@@ -89,6 +89,9 @@ class Driver:
             raise InvariantError(error.invariant, f"{error.what} (line {command.line})") from error
         except (FormatError, ScenarioFailedError) as error:
             raise type(error)(f"line {command.line}, {command.text}: {error}") from error
+        except AssertionError as error:
+            error.add_note(f"line {command.line}, {command.text}")
+            raise
         self.trace.end(self.world.nodes.values())
 
     def _wholes(self) -> dict[NodeId, Whole]:

@@ -190,7 +190,13 @@ def _persisted(world: World, arguments: Arguments) -> None:
 @command("option", least=2, most=2)
 def _option(world: World, arguments: Arguments) -> None:
     """Set an optional behaviour of nodes made from now on, by its name in ``Settings``."""
-    world.set_option(arguments[0], json.loads(arguments[1]))
+    try:
+        value = json.loads(arguments[1])
+    except ValueError:
+        value = None
+    if not isinstance(value, bool | int):
+        raise FormatError(f"got {arguments[1]!r}, want true, false or a number")
+    world.set_option(arguments[0], value)
 
 
 @command("end", is_checked=False)

@@ -46,11 +46,15 @@ class Arity:
         """
         count = len(command.arguments)
         if count < self.least or (self.most is not None and count > self.most):
-            most = "any number" if self.most is None else self.most
             raise FormatError(
                 f"line {command.line}: got {count} arguments for {command.word}, "
-                f"want {self.least} to {most}"
+                f"want {self._wanted()}"
             )
+
+    def _wanted(self) -> str:
+        if self.most is None:
+            return f"{self.least} or more"
+        return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
 
 
 def parse(text: str) -> list[Command]:

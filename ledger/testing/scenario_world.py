@@ -23,6 +23,8 @@ from ledger.testing.scenario_trace import Trace, describe_message
 
 MESSAGE_TIMEOUT_MS = 10
 ELECTION_TIMEOUT_MS = 100
+DIGITS_MAX = 18
+"""Digits of a number in a scenario; more than any seqno, view or time has."""
 
 
 class ScenarioFailedError(LedgerError):
@@ -254,8 +256,8 @@ def integer(text: str) -> int:
     Raises:
         FormatError: it is none.
     """
-    if not text.isdecimal():
-        raise FormatError(f"got {text!r}, want a decimal number")
+    if not (text.isascii() and text.isdecimal() and len(text) <= DIGITS_MAX):
+        raise FormatError(f"got {text[:40]!r}, want a decimal number")
     return int(text)
 
 

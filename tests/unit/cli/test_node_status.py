@@ -7,7 +7,9 @@ import pytest
 
 from ledger.base.ids import TxId
 from ledger.cli import main, node_status
+from ledger.client import session as client_session
 from ledger.client.nodes import ListedNode, NodeView
+from ledger.client.session import Answer, RefusedError, Session
 
 PRIMARY = NodeView("127.0.0.1:1", "a" * 64, "PartOfNetwork", "Leader", 3, TxId(3, 20))
 BACKUP = NodeView("127.0.0.1:2", "b" * 64, "PartOfNetwork", "Follower", 3, TxId(3, 15), "Completed")
@@ -82,6 +84,44 @@ def test_list_shows_the_table(
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[1] == ["a" * 64, "Trusted", "primary", "rpc", "127.0.0.1:1"]
     assert lines[2] == ["b" * 64, "Retired", "removable", "rpc", "127.0.0.1:2"]
+
+
+def test_who_does_not_answer_is_called_what_the_table_calls_it(
+    sandbox: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def listed(addresses: list[str], certificate: str) -> list[ListedNode]:
+        del addresses, certificate
+        return [ListedNode("c" * 64, "Trusted", False, False, {"rpc": AWAY.address})]
+
+    async def looked_at_all(addresses: list[str], certificate: str) -> list[NodeView]:
+        del addresses, certificate
+        return [PRIMARY, AWAY, NodeView("127.0.0.1:4", problem="no answer")]
+
+    monkeypatch.setattr(node_status, "_listed", listed)
+    monkeypatch.setattr(node_status, "look_at_all", looked_at_all)
+    assert main.run(["node", "status", "--dir", str(sandbox)]) == node_status.EXIT_UNWELL
+    _, _, away, unknown = capsys.readouterr().out.splitlines()
+    assert away.split() == ["c" * 12, AWAY.address, "away", "no", "answer"]
+    assert unknown.split() == ["?", "127.0.0.1:4", "away", "no", "answer"]
+
+
+def test_the_next_node_is_asked_when_one_refuses(
+    sandbox: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A node that still joins knows no table."""
+    asked: list[str] = []
+
+    async def list_nodes(session: Session) -> list[ListedNode]:
+        asked.append(session.address)
+        if len(asked) == 1:
+            raise RefusedError(Answer(404, {}, b"", session.address))
+        return [ListedNode("a" * 64, "Trusted", True, False, {"rpc": session.address})]
+
+    monkeypatch.setattr(node_status, "list_nodes", list_nodes)
+    monkeypatch.setattr(client_session, "tls_context", lambda certificate, identity: None)  # noqa: ARG005
+    assert main.run(["node", "list", "--dir", str(sandbox)]) == 0
+    assert asked == ["127.0.0.1:1", "127.0.0.1:2"]
+    assert "a" * 64 in capsys.readouterr().out
 
 
 MISTAKES = [

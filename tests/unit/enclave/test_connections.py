@@ -4,8 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.enclave.connections import CLOSE_TIME_MAX_MS, Connection, Interface
-from ledger.enclave.session_limits import InterfaceMetrics, NodeMetrics, Refusal, SessionLimits
+from ledger.enclave.connections import CLOSE_TIME_MAX_MS, Connection, Flushing, Interface
+from ledger.enclave.session_limits import (
+    InterfaceMetrics,
+    NodeMetrics,
+    Refusal,
+    SessionLimits,
+    sessions_max,
+)
 from ledger.enclave.tls import TlsContext
 from ledger.endpoints.request import Request
 from tests.unit.enclave.edge_support import BACKENDS, Script, get, node_identity, statuses
@@ -43,7 +49,7 @@ class Side:
     def __init__(self) -> None:
         self.turn_wanted = False
         self.turns = 0
-        self.to_flush: list[Connection] = []
+        self.to_flush: list[Flushing] = []
         self.up: set[Connection] = set()
         self.errors: list[BaseException] = []
 
@@ -51,7 +57,7 @@ class Side:
         self.turn_wanted = True
         self.turns += 1
 
-    def flush_later(self, connection: Connection) -> None:
+    def flush_later(self, connection: Flushing) -> None:
         self.to_flush.append(connection)
 
     def opened(self, connection: Connection) -> None:
@@ -235,6 +241,24 @@ def test_caps(soft: int, hard: int) -> None:
     connection, tape = port.dial()
     connection.data_received(get("/1"))
     assert statuses(tape.written) == ([200] if soft else [503])
+
+
+def test_no_interface_takes_what_the_process_needs_itself() -> None:
+    """The caps of all interfaces may add up to more than the process may open."""
+    port = Port()
+    port.node.sessions.most = 2
+    dialled = [port.dial() for _ in range(4)]
+    assert [tape.calls for _, tape in dialled] == [[], [], ["close"], ["close"]]
+    dialled[0][0].connection_lost(None)
+    _, tape = port.dial()
+    assert tape.calls == []
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "sessions"), [(1, 1), (100, 50), (1024, 768), (1 << 20, (1 << 20) - 256)]
+)
+def test_some_descriptors_are_kept(descriptors: int, sessions: int) -> None:
+    assert sessions_max(descriptors) == sessions
 
 
 def test_metrics_as_the_node_shows_them() -> None:

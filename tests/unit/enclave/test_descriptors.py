@@ -2,11 +2,12 @@
 
 import os
 import socket
+import struct
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from ledger.base.errors import FormatError
+from ledger.base.errors import FormatError, UnavailableError
 from ledger.enclave.descriptors import SocketState, take_socket
 
 
@@ -44,6 +45,23 @@ def test_connected_socket_is_taken(listener: socket.socket) -> None:
         assert not taken.getblocking()
 
 
+def test_a_connection_that_was_reset_is_nobodys_fault(listener: socket.socket) -> None:
+    """Whoever accepts can reset at once, before the socket has come to us."""
+    with socket.create_connection(listener.getsockname()[:2]) as dialled:
+        reset(listener)
+        descriptor = os.dup(dialled.fileno())
+        with pytest.raises(UnavailableError, match="at once"):
+            take_socket(descriptor, SocketState.CONNECTED)
+        assert not is_open(descriptor)
+
+
+def reset(listener: socket.socket) -> None:
+    """Accept a connection and end it with a reset."""
+    accepted, _ = listener.accept()
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    accepted.close()
+
+
 def test_listening_socket_is_not_connected(listener: socket.socket) -> None:
     refused(os.dup(listener.fileno()), SocketState.CONNECTED, "listening")
 
@@ -70,7 +88,6 @@ OTHERS: dict[str, Callable[[], int]] = {
     "no sock.t": lambda: os.open("/dev/null", os.O_RDONLY),
     "type": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).detach(),
     "family": lambda: socket.socket(socket.AF_UNIX).detach(),
-    "not connected": lambda: socket.socket(socket.AF_INET).detach(),
 }
 
 

@@ -1,6 +1,7 @@
 """The stream to the host: frames, descriptors that belong to them, a host that misbehaves."""
 
 import os
+import resource
 import socket
 from array import array
 from collections.abc import Iterator
@@ -100,6 +101,35 @@ def test_descriptors_belong_to_the_messages_that_announce_them(
     assert names == [
         None, None, dialled[0].getsockname(), None, dialled[1].getsockname(), None
     ]  # fmt: skip
+
+
+def test_a_connection_that_is_gone_already_leaves_the_stream_whole(ends: Ends) -> None:
+    """Its other side, anybody whom we dialled, must not end us by a reset at the right moment."""
+    before = open_descriptors()
+    gone = socket.socket()
+    ends.say(framed(Dialled(1)) + framed(Persisted(2, 0)), gone.fileno())
+    gone.close()
+    assert ends.channel.read()
+    assert ends.got == [(Dialled(1), b"", None), (Persisted(2, 0), b"", None)]
+    assert open_descriptors() == before
+
+
+def test_a_descriptor_that_the_kernel_had_no_room_for_leaves_the_stream_whole(
+    ends: Ends, dialled: tuple[socket.socket, socket.socket]
+) -> None:
+    """Clients may hold all that we may open; that ends no node."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    ends.say(framed(Dialled(1)) + framed(Persisted(2, 0)), dialled[0].fileno())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        assert ends.channel.read()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert ends.got == [(Dialled(1), b"", None), (Persisted(2, 0), b"", None)]
+    ends.say(framed(Dialled(3)), dialled[1].fileno())
+    assert ends.channel.read()
+    _, _, passed = ends.got[2]
+    assert passed is not None
 
 
 def test_descriptor_waits_for_the_rest_of_its_frame(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ledger.base.errors import VerificationError
 from ledger.base.ids import NodeId
 from ledger.consensus.messages import AppendEntries, Message, ProposeRequestVote
 from ledger.consensus.types import Entry
@@ -15,6 +16,11 @@ from ledger.crypto.certs import (
 )
 from ledger.crypto.keys import Curve, SigningKey
 from ledger.crypto.sealing import EntrySealer
+from ledger.enclave.peer_incoming import (
+    STRANGERS_LOGGED_INTERVAL_MS,
+    STRANGERS_LOGGED_MAX,
+    TOO_SILENT,
+)
 from ledger.enclave.peers import BUFFERED_SIZE_MAX, PeerPorts, Peers, Wire, WireHandler
 from ledger.enclave.tls_stdlib import StdlibBackend
 from ledger.enclave.tls_types import ClientContext, Expiry, Identity, ServerContext
@@ -71,6 +77,7 @@ class Node:
             certificate = self_signed_caller(key, "CN=Stranger", 1, NOW)
         self.identity = Identity(certificate.pem.encode(), key.to_pem().encode())
         self.heard: list[tuple[NodeId, Message]] = []
+        self.lies: list[Message] = []
         self.forwarded: list[tuple[NodeId, PeerMessage, bytes]] = []
         self.introduced: list[tuple[NodeId, str]] = []
         self.log: list[str] = []
@@ -82,13 +89,18 @@ class Node:
             may_speak=lambda node: node in world.trusted,
             client=self._client,
             server=self._server,
-            received=lambda node, message: self.heard.append((node, message)),
+            received=self._received,
             forwarded=lambda node, message, tail: self.forwarded.append(
                 (node, message, bytes(tail))
             ),
             log=self.log.append,
         )
         self.peers = Peers(self, self, ports, lambda limit: limit)
+
+    def _received(self, node: NodeId, message: Message) -> None:
+        if message in self.lies:
+            raise VerificationError("got a lie")
+        self.heard.append((node, message))
 
     def _client(self) -> ClientContext:
         ca = self.world.service.pem.encode()
@@ -370,6 +382,16 @@ def test_a_connection_is_kept_once_its_peer_is_known() -> None:
     assert near.calls == [], "we know when to give up what we dialled"
 
 
+def test_a_peer_that_says_what_cannot_be_is_cut() -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    bob.lies.append(MESSAGE)
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    assert bob.log == [f"connection of peer {alice.id} cut: got a lie"]
+    assert world.wires == []
+
+
 def test_a_peer_that_may_not_speak_is_logged_once_until_it_may() -> None:
     world = World()
     alice, bob = world.node(), world.node()
@@ -389,6 +411,37 @@ def test_a_peer_that_may_not_speak_is_logged_once_until_it_may() -> None:
     assert len(bob.log) == 2
 
 
+@pytest.mark.parametrize(("reason", "lines"), [(TOO_SILENT, 1), ("closed", 0), ("reset", 0)])
+def test_a_stranger_that_was_cut_is_logged_and_one_that_left_is_not(
+    reason: str, lines: int
+) -> None:
+    """Something that only looks whether the port is open misbehaves towards nobody."""
+    node = World().node()
+    handler = node.peers.accept(MemoryWire())
+    assert handler is not None
+    handler.lost(reason)
+    assert node.log == [f"connection of peer unknown cut: {reason}"] * lines
+
+
+def test_strangers_do_not_fill_the_log() -> None:
+    node = World().node()
+
+    def knock(times: int) -> None:
+        for _ in range(times):
+            handler = node.peers.accept(MemoryWire())
+            assert handler is not None
+            handler.received(b"GET / HTTP/1.1")
+
+    knock(STRANGERS_LOGGED_MAX + 3)
+    assert len(node.log) == STRANGERS_LOGGED_MAX
+    assert all("connection of peer unknown cut: TLS" in line for line in node.log)
+    node.peers.tick(STRANGERS_LOGGED_INTERVAL_MS)
+    assert node.log[STRANGERS_LOGGED_MAX:] == ["3 more connections of unknown peers cut"]
+    knock(1)
+    node.peers.tick(STRANGERS_LOGGED_INTERVAL_MS)
+    assert len(node.log) == STRANGERS_LOGGED_MAX + 2
+
+
 def test_a_peer_that_does_not_prove_who_it_is_is_given_up() -> None:
     world = World()
     alice, bob = world.node(), world.node()
@@ -400,6 +453,44 @@ def test_a_peer_that_does_not_prove_who_it_is_is_given_up() -> None:
         alice.peers.tick(elapsed_ms)
         assert silent.closed is closed
     assert not alice.peers.any_connected
+
+
+def test_what_keeps_us_from_a_peer_is_logged_once_until_it_changes() -> None:
+    """A port that is closed to us would else show nowhere, and every attempt would else show."""
+    world = World()
+    alice, bob = world.node(), world.node()
+
+    def attempt(problem: str | None) -> None:
+        alice.peers.tick(5000)
+        alice.peers.send(bob.id, MESSAGE)
+        if problem is not None:
+            ((_, done),) = world.dials
+            world.dials.clear()
+            assert done(None, problem) is None
+        world.settle()
+
+    for problem in ("timed out", "timed out", "refused", "refused"):
+        attempt(problem)
+    said = [f"peer {bob.id} is not reached: {problem}" for problem in ("timed out", "refused")]
+    assert alice.log == said
+    attempt(None)
+    for wire in list(world.wires):
+        wire.close()
+    world.settle()
+    attempt("refused")
+    assert alice.log == [*said, said[-1]], "it was reached in between"
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_an_impostor_at_the_address_of_a_peer_is_logged_once(attempts: int) -> None:
+    world = World()
+    alice, bob, mallory = world.node(), world.node(), world.node()
+    world.nodes[bob.id] = mallory
+    for _ in range(attempts):
+        alice.peers.send(bob.id, MESSAGE)
+        world.settle()
+        alice.peers.tick(5000)
+    assert len(alice.log) == 1
 
 
 def test_messages_to_a_silent_peer_do_not_pile_up() -> None:

@@ -185,7 +185,7 @@ def test_readiness(name: str, kit: NodeKit) -> None:
 def test_consensus_and_its_configuration(kit: NodeKit) -> None:
     assert kit.caller().get("/node/config").json() == {}
     nodes = {OWN: {"address": "127.0.0.1:1"}}
-    kit.facts.details = {"configs": [{"idx": 1, "nodes": nodes}, {"idx": 5, "nodes": {}}]}
+    kit.facts.details = {"configs": [{"idx": 1, "nodes": {}}, {"idx": 5, "nodes": nodes}]}
     assert kit.caller().get("/node/config").json() == nodes
     assert kit.caller().get("/node/consensus").json() == {"details": kit.facts.details}
     assert kit.caller().get("/node/metrics").json() == {"sessions": {}}

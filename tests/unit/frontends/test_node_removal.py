@@ -20,6 +20,10 @@ def test_a_node_that_may_still_be_needed_stays(row: object) -> None:
     refused = kit.caller().delete(f"/node/network/nodes/{OTHER}")
     assert (refused.status, refused.error_code) == (400, "NodeNotRetiredCommitted")
     assert "/node/network/removable_nodes" in refused.text
+    status = row.status
+    assert (f"it is {status.value}, members have to remove it" in refused.text) is (
+        status is not NodeStatus.RETIRED
+    )
     assert kit.log.begin().table(NODES_INFO).has(OTHER)
 
 

@@ -352,6 +352,25 @@ def test_regular_expression_that_warns_is_accepted_silently() -> None:
     assert accepted(configuration).network.interfaces["main"].accepted_endpoints == ("[[]",)
 
 
+@pytest.mark.parametrize("given", ["to_primary", "to_backup", ""])
+def test_redirections_that_are_left_out_go_by_role(given: str) -> None:
+    """As in CCF: an interface that redirects needs not be told where the primary is."""
+    fixed = {"kind": "StaticAddress", "target": {"address": "fixed.example:443"}}
+    configuration = copy.deepcopy(MINIMAL)
+    at(f"{MAIN}.redirections", {given: fixed} if given else {})(configuration)
+    redirections = accepted(configuration).network.interfaces["main"].redirections
+    assert redirections is not None
+    for role, resolver in (
+        ("primary", redirections.to_primary),
+        ("backup", redirections.to_backup),
+    ):
+        assert resolver is not None
+        if given == f"to_{role}":
+            assert resolver.address == "fixed.example:443"
+        else:
+            assert (resolver.kind, resolver.role, resolver.interface) == ("NodeByRole", role, None)
+
+
 def test_two_interfaces_cannot_share_a_port() -> None:
     configuration = copy.deepcopy(MINIMAL)
     interfaces = configuration["network"]["rpc_interfaces"]

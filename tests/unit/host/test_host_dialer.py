@@ -1,11 +1,14 @@
 """Connecting for the enclave: success, refusal, names, timeouts, nonsense."""
 
 import contextlib
+import errno
+import os
 import socket
 from collections.abc import Iterator
 
 import pytest
 
+from ledger.host import dialer
 from ledger.host.dialer import Dialer
 from ledger.host.loop import Loop
 
@@ -62,6 +65,22 @@ def test_refusal_says_who_refused(loop: Loop) -> None:
     connected, problem = dial(loop, f"127.0.0.1:{port}")
     assert connected is None
     assert problem == f"cannot connect to 127.0.0.1:{port}: Connection refused"
+
+
+@pytest.mark.parametrize("code", [errno.EAFNOSUPPORT, errno.EMFILE])
+def test_a_kernel_that_has_no_socket_for_us_is_a_refusal(
+    loop: Loop, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer names the address: IPv6, where there is none here, must not end the node."""
+
+    def no_socket(family: socket.AddressFamily) -> socket.socket:
+        del family
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(dialer, "_new_socket", no_socket)
+    connected, problem = dial(loop, "[::1]:1")
+    assert connected is None
+    assert problem == f"cannot connect to [::1]:1: {os.strerror(code)}"
 
 
 def test_full_backlog_times_out(loop: Loop) -> None:

@@ -1,10 +1,11 @@
 """Where a request runs: every row of role, interface and property, and what forwarding can do."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ledger.base.ids import NodeId
+from ledger.boundary.frames import encode
 from ledger.boundary.settings import InterfaceSettings, Redirections, Resolver
 from ledger.endpoints.auth import no_auth
 from ledger.endpoints.context import CallContext
@@ -13,7 +14,13 @@ from ledger.endpoints.errors import Code
 from ledger.endpoints.forwarding import Passed
 from ledger.endpoints.request import Request
 from ledger.endpoints.response import JSON, Response
-from ledger.launch.placement import FORWARDED_MAX, HEADERS_SIZE_MAX, ForwardedSession, NodePlacement
+from ledger.launch.placement import (
+    FORWARDED_MAX,
+    HEADERS_SIZE_MAX,
+    REQUEST_HEAD_SIZE_MAX,
+    ForwardedSession,
+    NodePlacement,
+)
 from ledger.replica.peer_messages import (
     BODY_SIZE_MAX,
     ForwardedRequest,
@@ -249,12 +256,51 @@ def test_what_cannot_be_passed_on_is_refused_and_leaves_the_session_as_it_was(
     backup.peers.connected = False
     assert status(backup.ask(endpoint(), session)) == 503
     backup.peers.connected = True
-    large = a_request(session, bytes(BODY_SIZE_MAX + 1))
-    assert status(backup.placement.elsewhere(large, endpoint())) == 503
     assert not session.forwarded
     for _ in range(FORWARDED_MAX):
         assert backup.ask(endpoint()) is Passed.ON
     assert status(backup.ask(endpoint())) == 503
+
+
+@pytest.mark.parametrize(
+    ("excess", "refused"),
+    [
+        ({"body": bytes(BODY_SIZE_MAX + 1)}, 413),
+        ({"headers": {b"x": bytes(REQUEST_HEAD_SIZE_MAX)}}, 431),
+        ({"headers": {b"%d" % number: b"" for number in range(900_000)}}, 431),
+        ({"path": "/" * REQUEST_HEAD_SIZE_MAX}, 431),
+        ({"query": "\N{SNOWMAN}" * (REQUEST_HEAD_SIZE_MAX // 4 + 1)}, 431),
+    ],
+    ids=["body", "header", "headers", "path", "query"],
+)
+def test_what_no_message_between_nodes_holds_is_refused(
+    excess: dict[str, Any], refused: int, backup: Place
+) -> None:
+    """An interface may take more than that; what a client sends must not end the node."""
+    session = FakeSession()
+    request = a_request(session)
+    for name, value in excess.items():
+        setattr(request, name, value)
+    assert status(backup.placement.elsewhere(request, endpoint())) == refused
+    assert not session.forwarded
+
+
+def test_what_is_passed_on_fits_a_message(backup: Place) -> None:
+    request = a_request(FakeSession(), bytes(BODY_SIZE_MAX))
+    request.headers = {b"x": bytes(REQUEST_HEAD_SIZE_MAX - 200)}
+    assert backup.placement.elsewhere(request, endpoint()) is Passed.ON
+    ((_, message, body),) = backup.peers.sent
+    assert encode(message, [body])
+
+
+def test_only_who_was_asked_answers(backup: Place, primary: Place) -> None:
+    session = FakeSession()
+    assert backup.ask(endpoint(), session) is Passed.ON
+    answer = ForwardedResponse(1, 200, None, None, [], 2, ends_session=False)
+    backup.placement.received(NodeId("f" * 64), answer, memoryview(b"made up"))
+    assert session.answers == []
+    backup.placement.received(primary.node.id, answer, memoryview(b"real"))
+    assert [each.body for each in session.answers] == [b"real"]
 
 
 def test_a_forwarded_request_carries_what_the_primary_needs(backup: Place, primary: Place) -> None:
