@@ -138,8 +138,7 @@ class Joining:
         if isinstance(outcome, str):
             problem = outcome + _hint(outcome)
             self._tell(f"Join request to {self._address} failed and is tried again: {problem}")
-            # It may have been redirected to a primary that is gone.
-            self._address = self._settings.target_rpc_address
+            self._ask_target()
         elif outcome.status == 200:
             self._accepted(outcome.body)
         elif outcome.status in {307, 308}:
@@ -189,6 +188,11 @@ class Joining:
             self._end(text)
         else:
             self._tell(text)
+            self._ask_target()
+
+    def _ask_target(self) -> None:
+        """Ask where we were told to: who we were redirected to is gone, or no primary any more."""
+        self._address = self._settings.target_rpc_address
 
     def _end(self, reason: str) -> None:
         self.is_over = True

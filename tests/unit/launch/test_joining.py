@@ -206,10 +206,13 @@ def test_redirects_are_followed_to_the_primary_at_once() -> None:
     assert [address for address, _ in joiner.asked] == [TARGET, "127.0.0.1:9000"]
 
 
-def test_a_primary_that_is_gone_is_not_asked_for_ever() -> None:
+@pytest.mark.parametrize(
+    "outcome", ["connection refused", refusal("PrimaryNotFound", 503)], ids=["gone", "backup"]
+)
+def test_a_primary_that_is_none_any_more_is_not_asked_for_ever(outcome: Answer | str) -> None:
     joiner = Joiner()
     joiner.answer(redirect("https://127.0.0.1:9000/node/join"))
-    joiner.answer("connection refused")
+    joiner.answer(outcome)
     joiner.answer(PENDING)
     assert [address for address, _ in joiner.asked] == [TARGET, "127.0.0.1:9000", TARGET]
 
