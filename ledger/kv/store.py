@@ -131,7 +131,12 @@ class Store:
                     del records[key]
                     before[key] = old
                     state.note(key)
-        self._step(seqno, undo)
+        point = Point(seqno, len(self._rollbacks))
+        head = self._head
+        head.undo = undo
+        head.next = self._head = point
+        self._window.append(point)
+        self.version = seqno
 
     def advance(self, seqno: int) -> None:
         """Make a new version that changes no map.
@@ -139,9 +144,7 @@ class Store:
         Raises:
             MisuseError: the seqno is not ``version + 1``.
         """
-        if seqno != self.version + 1:
-            raise MisuseError(f"got an advance to seqno {seqno}, want {self.version + 1}")
-        self._step(seqno, {})
+        self.apply(seqno, {})
 
     def fill(self, seqno: int, changes: Changes) -> None:
         """Give a version made by ``advance`` the changes that were not known then.
@@ -286,15 +289,6 @@ class Store:
     def _was_dropped(self, point: Point) -> bool:
         """Say whether a rollback removed the version that the point shows."""
         return any(seqno < point.seqno for seqno in self._rollbacks[point.rollbacks :])
-
-    def _step(self, seqno: int, undo: Past) -> None:
-        point = Point(seqno, len(self._rollbacks))
-        head = self._head
-        head.undo = undo
-        head.next = point
-        self._head = point
-        self._window.append(point)
-        self.version = seqno
 
     def _restore(self, state: MapState, step: MapPast) -> MapPast:
         """Put a map back, and return what was there."""
