@@ -270,6 +270,17 @@ def test_election_needs_each_configuration() -> None:
     assert _role(node) == "Leader"
 
 
+def test_election_needs_the_newest_configuration_too() -> None:
+    node = feed(new_node(), "2c 2s", commit=2)
+    node.step(A, append_entries("2c 2s 2c 2s", 3, 4, members=frozenset({B, D, E})))
+    node.tick(100)
+    vote(node, A)
+    vote(node, C)
+    assert _role(node) == "Candidate", "all of the old three, but one of the new ones"
+    vote(node, D)
+    assert _role(node) == "Leader"
+
+
 def test_only_voter_elects_itself() -> None:
     alone = frozenset({B})
     node = feed(new_node(pre_vote=True), "2c 2s 2", members=alone, commit=2)

@@ -138,6 +138,21 @@ def test_marked_peer_is_sent_nothing_more() -> None:
     assert [to for to, _ in node.ready().messages] == [B]
 
 
+def test_a_mark_that_is_rolled_back_marks_nobody() -> None:
+    node = primary()
+    node.replicate([payload.configuration(3, WITHOUT_C), payload.signature(4)], 3)
+    accept(node, B, 4)
+    accept(node, C, 4)
+    node.replicate([payload.retired_committed(5, frozenset({C}))], 3)
+    rollback(node.state, 4)
+    node.replicate([payload.raw(5, "plain"), payload.signature(6)], 3)
+    accept(node, B, 6)
+    assert node.commit == 6
+    node.ready()
+    node.tick(10)
+    assert messages(node.ready(), AppendEntries, C), "still a peer"
+
+
 def test_marking_a_node_that_has_not_left_is_fatal() -> None:
     node = primary()
     node.replicate([payload.configuration(3, WITHOUT_C), payload.signature(4)], 3)
