@@ -3,10 +3,11 @@
 The result is a function of secret, transaction ID and content. One (view, seqno) must never be
 sealed twice with different content under one secret: the IV would repeat.
 
-This is the path of every write, so ``EntrySealer.seal`` is one flat function on
+This is the path of every write, so ``EntrySealer.seal_all`` is one flat loop on
 precomputed states instead of calls to ``codec.entry``; tests hold the two equal.
 """
 
+from collections.abc import Iterable
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidTag
@@ -20,7 +21,6 @@ from ledger.crypto import aead
 from ledger.crypto.hashing import hmac_states
 from ledger.crypto.kdf import commit_secret
 
-_encode = writeset.encode
 _SMALL = 4096
 _U64 = tuple(number.to_bytes(8, "little") for number in range(_SMALL))
 _RESERVED = bytes(8)
@@ -28,6 +28,31 @@ _TYPE = EntryType.WITH_EVIDENCE_AND_CLAIMS
 _MAPS_AT = 125
 """Offset of the first public map in a type 4 entry."""
 _MAPS_SIZE_MAX = WRITTEN_ENTRY_SIZE_MAX - _MAPS_AT
+
+
+Ordered = tuple[int, int, bytes, bytes, bytes]
+"""A transaction to seal: seqno, flags, claims digest, public maps, private maps."""
+
+
+def ordered(seqno: int, flags: int, changes: Changes, claims: bytes | None) -> Ordered:
+    """Serialise what a transaction changes, to be sealed later.
+
+    Args:
+        seqno: In ``[1, SEQNO_MAX]``.
+        flags: Chunk flags of ``codec.entry``, 0 for all but some signatures and recoveries.
+        changes: At least one write or remove.
+        claims: 32-byte claims digest, or None.
+
+    Raises:
+        EntrySizeError: the entry would be larger than ``WRITTEN_ENTRY_SIZE_MAX``.
+    """
+    public_maps, private_maps = writeset.encode(changes)
+    if len(public_maps) + len(private_maps) > _MAPS_SIZE_MAX:
+        raise EntrySizeError(_MAPS_AT + len(public_maps) + len(private_maps))
+    if claims is None:
+        claims = NO_CLAIMS
+    assert len(claims) == 32, "a claims digest has 32 bytes"
+    return seqno, flags, claims, public_maps, private_maps
 
 
 class EntrySealer:
@@ -50,47 +75,54 @@ class EntrySealer:
     def seal(
         self, view: int, seqno: int, flags: int, changes: Changes, claims: bytes | None = None
     ) -> tuple[bytes, bytes]:
-        """Make the type 4 entry of a transaction.
-
-        Args:
-            view: In ``[1, VIEW_MAX]``.
-            seqno: In ``[1, SEQNO_MAX]``.
-            flags: Chunk flags of ``codec.entry``, 0 for all but some signatures and recoveries.
-            changes: At least one write or remove.
-            claims: 32-byte claims digest, or None.
+        """Make the type 4 entry of one transaction; ``ordered`` and ``seal_all`` in one.
 
         Returns:
             The entry and its 32-byte Merkle leaf.
 
         Raises:
-            EntrySizeError: the entry would be larger than ``WRITTEN_ENTRY_SIZE_MAX``; nothing was
-                sealed, so the transaction ID may be used for something else.
+            EntrySizeError: as ``ordered``; nothing was sealed.
+        """
+        (entry,), (leaf,) = self.seal_all(view, (ordered(seqno, flags, changes, claims),))
+        return entry, leaf
+
+    def seal_all(
+        self, view: int, transactions: Iterable[Ordered]
+    ) -> tuple[list[bytes], list[bytes]]:
+        """Make the type 4 entries of transactions of one view.
+
+        Args:
+            view: In ``[1, VIEW_MAX]``.
+            transactions: What ``ordered`` returned.
+
+        Returns:
+            The entries, and their 32-byte Merkle leaves.
         """
         assert 0 < view <= VIEW_MAX, "the view must leave bit 31 of its word to snapshots"
-        public_maps, private_maps = _encode(changes)
-        if len(public_maps) + len(private_maps) > _MAPS_SIZE_MAX:
-            raise EntrySizeError(_MAPS_AT + len(public_maps) + len(private_maps))
-        if claims is None:
-            claims = NO_CLAIMS
-        assert len(claims) == 32, "a claims digest has 32 bytes"
-        evidence = sha256(self._evidence(view, seqno)).digest()
-        iv = (seqno | view << 64).to_bytes(12, "little")
-        public = b"".join(
-            ((seqno << 8 | 4).to_bytes(9, "little"), claims, evidence, _RESERVED, public_maps)
-        )
-        public_size = len(public)
-        sealed = self._encrypt(iv, private_maps, public)
-        entry = b"".join(
-            (
-                (public_size + len(sealed) + 20 << 16 | flags << 8 | 1).to_bytes(8, "little"),
-                sealed[-16:],
-                iv,
-                _U64[public_size] if public_size < _SMALL else public_size.to_bytes(8, "little"),
-                public,
-                sealed[:-16],
+        evidence_of, encrypt = self._evidence, self._encrypt
+        view_bits = view << 64
+        entries, leaves = [], []
+        for seqno, flags, claims, public_maps, private_maps in transactions:
+            evidence = sha256(evidence_of(view, seqno)).digest()
+            iv = (seqno | view_bits).to_bytes(12, "little")
+            public = b"".join(
+                ((seqno << 8 | 4).to_bytes(9, "little"), claims, evidence, _RESERVED, public_maps)
             )
-        )
-        return entry, sha256(sha256(entry).digest() + evidence + claims).digest()
+            size = len(public)
+            sealed = encrypt(iv, private_maps, public)
+            entry = b"".join(
+                (
+                    (size + len(sealed) + 20 << 16 | flags << 8 | 1).to_bytes(8, "little"),
+                    sealed[-16:],
+                    iv,
+                    _U64[size] if size < _SMALL else size.to_bytes(8, "little"),
+                    public,
+                    sealed[:-16],
+                )
+            )
+            entries.append(entry)
+            leaves.append(sha256(sha256(entry).digest() + evidence + claims).digest())
+        return entries, leaves
 
     def commit_evidence(self, view: int, seqno: int) -> str:
         """Return the evidence string of a transaction; give it out only once that is committed."""

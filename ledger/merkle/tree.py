@@ -5,11 +5,12 @@ node is SHA-256 of its two children, without domain separation; the shape is tha
 (section 2.1): pair up per level, carry an odd last node up unchanged.
 
 Each level keeps its complete nodes in one bytearray, 64 bytes per leaf in total. Two children are
-neighbours at its end when their parent is due, so an append costs one hash on average; cutting a
+neighbours when their parent is due, so an append costs one hash on average; cutting a
 bytearray at either end is free. A level's base is even, so that the left sibling of the first
 retained node stays.
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 from ledger.base.errors import FormatError, MisuseError
@@ -38,27 +39,34 @@ class MerkleTree:
         self.first = 0
 
     def append(self, leaf: bytes) -> None:
-        """Add the leaf of the next seqno.
+        """Add the leaf of the next seqno, 32 bytes."""
+        self.extend((leaf,))
 
-        Args:
-            leaf: 32 bytes.
-        """
-        assert len(leaf) == 32, "a leaf has 32 bytes"
-        index = self.count
-        self.count = index + 1
-        levels = self._levels
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Add the leaves of the next seqnos, 32 bytes each, level by level."""
+        nodes = b"".join(leaves)
+        assert len(nodes) == len(leaves) * HASH_SIZE, "a leaf has 32 bytes"
+        levels, bases = self._levels, self._bases
+        before = self.count
+        after = self.count = before + len(leaves)
         level = levels[0]
-        level += leaf
+        level += nodes
         height = 0
-        while index & 1:
-            node = sha256(level[-64:]).digest()
+        while (first := before >> 1) != (end := after >> 1):
+            base = bases[height]
+            nodes = b"".join(
+                [
+                    sha256(level[begin : begin + 64]).digest()
+                    for begin in range((2 * first - base) * 32, (2 * end - base) * 32, 64)
+                ]
+            )
             height += 1
             if height == len(levels):
                 levels.append(bytearray())
-                self._bases.append(0)
+                bases.append(0)
             level = levels[height]
-            level += node
-            index >>= 1
+            level += nodes
+            before, after = first, end
 
     def root(self, at: int | None = None) -> bytes:
         """Return the root, 32 bytes, in time logarithmic in the number of leaves.
@@ -199,8 +207,7 @@ class MerkleTree:
             )
         hashes = [data[begin : begin + HASH_SIZE] for begin in range(_HEADER_SIZE, size, HASH_SIZE)]
         tree = cls._before(first, hashes[retained:])
-        for leaf in hashes[:retained]:
-            tree.append(leaf)
+        tree.extend(hashes[:retained])
         return tree
 
     @classmethod

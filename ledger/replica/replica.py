@@ -1,15 +1,16 @@
 """Store, Merkle tree and consensus as one state machine.
 
 A write goes: ``begin`` → the handler works on the transaction → ``commit`` (conflict check,
-seqno, sealed entry, leaf) → once per loop turn ``flush`` (sign when due, hand the batch to
-consensus, collect effects). The shell executes the effects and feeds completion back through
-``signature_made``, ``persisted``, ``receive`` and ``tick``.
+seqno, write set) → once per loop turn ``flush`` (seal entries, append leaves, sign when due, hand
+the batch to consensus, collect effects). The shell executes the effects and feeds completion back
+through ``signature_made``, ``persisted``, ``receive`` and ``tick``.
 
 While a signature for seqno s is being made in a thread, s is reserved: later transactions are
 executed, sealed and answered, but held back from tree and consensus until its bytes exist.
 
 Invariants: ``store.version`` is the newest seqno given out; the tree holds the leaves of
-everything below the outstanding signature; entries reach consensus in seqno order.
+everything sealed below the outstanding signature; entries reach consensus in seqno order; what
+is ordered and not yet sealed is of one view, under one ledger secret, and newer than all else.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from ledger.codec.writeset import Changes
 from ledger.consensus.messages import Message
 from ledger.consensus.raft import Raft
 from ledger.consensus.types import Proposed
+from ledger.crypto.sealing import Ordered, ordered
 from ledger.kv.store import Store
 from ledger.kv.tx import Tx
 from ledger.merkle.tree import MerkleTree
@@ -31,7 +33,7 @@ from ledger.replica.cadence import SigningCadence
 from ledger.replica.chunking import END_CHUNK, Chunking
 from ledger.replica.effects import Effect, SignRoot
 from ledger.replica.identity import RootSignatures, signature_changes
-from ledger.replica.membership import membership_change
+from ledger.replica.membership import NO_CHANGE, MembershipChange, membership_change
 from ledger.replica.outputs import Outputs
 from ledger.replica.sealers import SPECIAL_TABLES, Sealers
 from ledger.replica.settings import ReplicaSettings
@@ -59,7 +61,7 @@ class Replica:
 
     Attributes:
         store: Key-value store; its version is the newest seqno given out.
-        tree: Merkle tree, up to but not including the outstanding signature.
+        tree: Merkle tree, up to but not including the outstanding signature or what is not sealed.
         raft: Consensus.
         view: The view that new transactions get while primary. On a backup, the view whose primary
             wrote its newest entry; from a change of view, the loss of leadership or a roll-back
@@ -102,9 +104,11 @@ class Replica:
         self._views_left = 0
         self._sign_now = False
         self._unsigned = 0
+        self._unsealed: list[Ordered] = []
         self._batch: list[Proposed] = []
         self._batch_due = False
-        self._held: list[tuple[Proposed, bytes]] = []
+        self._held: list[Proposed] = []
+        self._held_leaves: list[bytes] = []
         self._root_waiters: list[Callable[[None], None]] = []
         self._outputs = Outputs(self)
         self.applier = EntryApplier(self)
@@ -120,7 +124,7 @@ class Replica:
         return self.store.begin(read_only=True)
 
     def commit(self, tx: Tx, claims_digest: bytes | None) -> TxId | None:
-        """Give the transaction its ID and its ledger entry.
+        """Give the transaction its ID; its entry is made by the next ``flush``.
 
         Args:
             tx: A transaction with writes.
@@ -133,43 +137,59 @@ class Replica:
             EntrySizeError: it changes too much for one entry; it is as if it had never been.
         """
         assert self.is_primary, "only a primary gives out transaction IDs"
-        seqno = self.store.version + 1
-        changes = self.store.commit(tx, seqno)
+        store = self.store
+        seqno = store.version + 1
+        changes = store.commit(tx, seqno)
         if type(changes) is not dict:
             return None
-        try:
-            return self._append(seqno, changes, claims_digest)
-        except EntrySizeError:
-            self.store.rollback(seqno - 1)
-            raise
-
-    def _append(self, seqno: int, changes: Changes, claims_digest: bytes | None) -> TxId:
-        view = self.view
         chunking = self.chunking
-        entry, leaf = self.sealers.latest.seal(view, seqno, chunking.flags, changes, claims_digest)
-        if chunking.flags:
-            chunking.flags = 0
-        if _SPECIAL.isdisjoint(changes):
-            proposed = Proposed(seqno, entry)
-        else:
-            proposed = self._special(seqno, entry, changes)
-        if self._signing is None:
-            self.tree.append(leaf)
-            self._batch.append(proposed)
-        else:
-            self._held.append((proposed, leaf))
+        try:
+            self._unsealed.append(ordered(seqno, chunking.flags, changes, claims_digest))
+        except EntrySizeError:
+            store.rollback(seqno - 1)
+            raise
+        chunking.flags = 0
         self._unsigned += 1
-        chunking.size += len(entry)
-        return TxId(view, seqno)
+        if not _SPECIAL.isdisjoint(changes):
+            self._special(seqno, changes)
+        return TxId(self.view, seqno)
 
-    def _special(self, seqno: int, entry: bytes, changes: Changes) -> Proposed:
-        """Take in what a transaction says of nodes, ledger secrets and chunks."""
+    def _special(self, seqno: int, changes: Changes) -> None:
+        """Take in what the newest transaction says of nodes, ledger secrets and chunks."""
+        self._seal(membership_change(changes, self.store))
         if END_CHUNK in changes:
             self.chunking.request_end(seqno)
         self.sealers.applied(seqno, changes)
         assert not self.sealers.lacks_latest, "a primary hands a new ledger secret to itself too"
-        change = membership_change(changes, self.store)
-        return Proposed(seqno, entry, False, change.configuration, change.retired_committed)
+
+    def _seal(self, newest: MembershipChange = NO_CHANGE) -> None:
+        """Make the entries of what was ordered since the last time.
+
+        Not at once: so answers leave earlier, and one loop over many costs less.
+
+        Args:
+            newest: What the newest of them says of nodes.
+        """
+        if not self._unsealed:
+            return
+        unsealed, self._unsealed = self._unsealed, []
+        entries, leaves = self.sealers.latest.seal_all(self.view, unsealed)
+        proposed = list(map(Proposed, range(unsealed[0][0], self.store.version + 1), entries))
+        if newest is not NO_CHANGE:
+            proposed[-1] = Proposed(
+                proposed[-1].seqno,
+                entries[-1],
+                False,
+                newest.configuration,
+                newest.retired_committed,
+            )
+        if self._signing is None:
+            self.tree.extend(leaves)
+            self._batch += proposed
+        else:
+            self._held += proposed
+            self._held_leaves += leaves
+        self.chunking.size += sum(map(len, entries))
 
     # -- status ------------------------------------------------------------------------
 
@@ -220,6 +240,7 @@ class Replica:
 
     def has_root(self, seqno: int) -> bool:
         """Say whether the Merkle root at ``seqno`` can be computed: not before its signatures."""
+        self._seal()
         return seqno < self.tree.count
 
     def when_signed(self, resume: Callable[[None], None]) -> None:
@@ -244,8 +265,9 @@ class Replica:
     # -- once per loop turn ------------------------------------------------------------
 
     def flush(self) -> Sequence[Effect]:
-        """Sign when due, hand new entries to consensus, and return what the shell has to do."""
+        """Seal, sign when due, hand entries to consensus, and return what the shell has to do."""
         if self.is_primary:
+            self._seal()
             if self._unsigned or self._sign_now:
                 self._maybe_sign()
             if self._batch_due or len(self._batch) >= BATCH_ENTRIES:
@@ -268,6 +290,11 @@ class Replica:
     def outstanding_signature(self) -> TxId | None:
         """The ID that is reserved for the signature being made, None while there is none."""
         return None if self._signing is None else self._signing.tx_id
+
+    @property
+    def unsealed(self) -> int:
+        """How many transactions have no entry yet: none behind a flush."""
+        return len(self._unsealed)
 
     @property
     def awaits_signature(self) -> bool:
@@ -307,6 +334,7 @@ class Replica:
         signing = self._signing
         if signing is None or signing.tx_id != tx_id:
             return
+        self._seal()
         self._signing = None
         certificate = self.store.begin().table(NODES_ENDORSED_CERTIFICATES).get(self.node_id)
         assert certificate is not None, "a primary has an endorsed certificate"
@@ -322,12 +350,9 @@ class Replica:
         )
         self.chunking.signed(tx_id.seqno, len(entry), ends_chunk=ends_chunk)
         self.signatures.add(tx_id.seqno)
-        self.tree.append(leaf)
-        self._batch.append(Proposed(tx_id.seqno, entry, True, None, None))
-        for proposed, held_leaf in self._held:
-            self.tree.append(held_leaf)
-            self._batch.append(proposed)
-        self._held.clear()
+        self.tree.extend([leaf, *self._held_leaves])
+        self._batch += (Proposed(tx_id.seqno, entry, True, None, None), *self._held)
+        self._forget_held()
         self._batch_due = True
         self._tell_signed()
 
@@ -399,7 +424,8 @@ class Replica:
     def roll_back(self, seqno: int) -> None:
         """Forget everything above ``seqno``, which is at least the committed seqno."""
         self._signing = None
-        self._held.clear()
+        self._unsealed.clear()
+        self._forget_held()
         self._batch.clear()
         self._unsigned = 0
         if self.store.version > seqno:
@@ -411,6 +437,10 @@ class Replica:
         self.chunking.rollback(seqno)
         self.sealers.rollback(seqno)
         self._tell_signed()
+
+    def _forget_held(self) -> None:
+        self._held.clear()
+        self._held_leaves.clear()
 
     def commit_advanced(self, seqno: int) -> TxId:
         """Note that everything up to ``seqno`` is committed."""

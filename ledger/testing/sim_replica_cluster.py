@@ -301,7 +301,7 @@ class ReplicaCluster(Cluster):
         leads = raft.state.leadership is PRIMARY
         require(replica.is_primary == leads, "Role", f"{name} primary: {replica.is_primary}")
         if leads:
-            leaves = version + 1 if signing is None else signing.seqno
+            leaves = version + 1 - replica.unsealed if signing is None else signing.seqno
             require(replica.view == raft.view, "Role", f"{name} writes in {replica.view}")
             require(
                 last < replica.tree.count == leaves,

@@ -3,11 +3,12 @@
 Two different contents would repeat an IV of AES-GCM, which gives the key stream away.
 """
 
+from collections.abc import Iterable
+
 from typing_extensions import override
 
-from ledger.codec.writeset import Changes
 from ledger.crypto.hashing import sha256
-from ledger.crypto.sealing import EntrySealer
+from ledger.crypto.sealing import EntrySealer, Ordered
 from ledger.testing.checkers import require
 
 
@@ -49,10 +50,12 @@ class _Watched(EntrySealer):
         self._seals = seals
 
     @override
-    def seal(
-        self, view: int, seqno: int, flags: int, changes: Changes, claims: bytes | None = None
-    ) -> tuple[bytes, bytes]:
+    def seal_all(
+        self, view: int, transactions: Iterable[Ordered]
+    ) -> tuple[list[bytes], list[bytes]]:
         """See ``EntrySealer``."""
-        entry, leaf = super().seal(view, seqno, flags, changes, claims)
-        self._seals.note(self._secret, view, seqno, entry)
-        return entry, leaf
+        sealed = list(transactions)
+        entries, leaves = super().seal_all(view, sealed)
+        for (seqno, *_), entry in zip(sealed, entries, strict=True):
+            self._seals.note(self._secret, view, seqno, entry)
+        return entries, leaves

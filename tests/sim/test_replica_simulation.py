@@ -5,17 +5,18 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ledger.codec.entry import NO_CLAIMS
 from ledger.codec.writeset import Changes
 from ledger.consensus import roles
 from ledger.consensus.state import State
-from ledger.crypto.sealing import EntrySealer
+from ledger.crypto.sealing import EntrySealer, Ordered
 from ledger.kv.store import Store
 from ledger.kv.tx import Tx
 from ledger.launch.admission import NodeAdmission
@@ -122,17 +123,12 @@ def _always_pending(replica: Replica, view: int, seqno: int) -> Status:
     return "Committed" if replica.view_at(seqno) == view else "Invalid"
 
 
-def _claims_forgotten(seal: Callable[..., tuple[bytes, bytes]]) -> Callable[..., Any]:
-    def forgetful(
-        sealer: EntrySealer,
-        view: int,
-        seqno: int,
-        flags: int,
-        changes: Changes,
-        claims: bytes | None = None,
-    ) -> tuple[bytes, bytes]:
-        del claims
-        return seal(sealer, view, seqno, flags, changes, None)
+_Sealed = tuple[list[bytes], list[bytes]]
+
+
+def _claims_forgotten(seal_all: Callable[..., _Sealed]) -> Callable[..., _Sealed]:
+    def forgetful(sealer: EntrySealer, view: int, transactions: Iterable[Ordered]) -> _Sealed:
+        return seal_all(sealer, view, [(*each[:2], NO_CLAIMS, *each[3:]) for each in transactions])
 
     return forgetful
 
@@ -190,7 +186,7 @@ MISTAKES: dict[str, tuple[object, str, Any]] = {
     "waiters are not told": (CommitWaiters, "release", _nobody_waits),
     "signatures are not synced": (SignatureIndex, "any_in", _never_told_to_sync),
     "what is held counts as committed": (Replica, "status", _always_pending),
-    "claims are not sealed": (EntrySealer, "seal", _claims_forgotten(EntrySealer.seal)),
+    "claims are not sealed": (EntrySealer, "seal_all", _claims_forgotten(EntrySealer.seal_all)),
     "a roll-back shows no other view": (Replica, "_leave_view", _same_view),
     "a signature is filled in by half": (Store, "fill", _half_filled(Store.fill)),
     "a report of the disk counts for more": (

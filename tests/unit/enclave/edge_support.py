@@ -32,6 +32,11 @@ YEAR = 365
 _DAY = 86_400
 
 
+def _now() -> int:
+    """Return a time that has passed for OpenSSL too: its seconds begin some ms later than ours."""
+    return int(time.time()) - 1
+
+
 def _identity(key: SigningKey, *chain: Certificate) -> Identity:
     pem = "".join(certificate.pem for certificate in chain)
     return Identity(pem.encode(), key.to_pem().encode())
@@ -47,20 +52,20 @@ _END = b"-----END CERTIFICATE-----\n"
 @functools.cache
 def node_identity(curve: Curve = Curve.P256, host: str = "127.0.0.1") -> Identity:
     key = SigningKey.generate(curve)
-    now = int(time.time())
+    now = _now()
     return _identity(key, self_signed_node(key, "CN=node", [f"iPAddress:{host}"], YEAR, now))
 
 
 @functools.cache
 def caller_identity(name: str) -> Identity:
     key = SigningKey.generate(Curve.P256)
-    return _identity(key, self_signed_caller(key, f"CN={name}", YEAR, int(time.time())))
+    return _identity(key, self_signed_caller(key, f"CN={name}", YEAR, _now()))
 
 
 @functools.cache
 def expired_identity(name: str) -> Identity:
     key = SigningKey.generate(Curve.P256)
-    return _identity(key, self_signed_caller(key, f"CN={name}", 1, int(time.time()) - 9 * _DAY))
+    return _identity(key, self_signed_caller(key, f"CN={name}", 1, _now() - 9 * _DAY))
 
 
 class Service:
@@ -68,13 +73,13 @@ class Service:
 
     def __init__(self, name: str) -> None:
         self._key = SigningKey.generate(Curve.P256)
-        now = int(time.time())
+        now = _now()
         self._certificate = self_signed_service(self._key, f"CN={name}", YEAR, now)
         self.ca_pem = self._certificate.pem.encode()
 
     def node(self, days_ago: int = 0) -> Identity:
         key = SigningKey.generate(Curve.P256)
-        begin = int(time.time()) - days_ago * _DAY
+        begin = _now() - days_ago * _DAY
         request = certificate_request(key, "CN=node", ["iPAddress:127.0.0.1"])
         certificate = endorse(request, self._key, self._certificate, begin, 1)
         return _identity(key, certificate, self._certificate)

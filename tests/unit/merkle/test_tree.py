@@ -73,6 +73,26 @@ def test_flushed_tree_goes_on_like_the_whole_one(count: int) -> None:
         assert tree.leaf(first) == leaves[first]
 
 
+@pytest.mark.parametrize("count", range(1, 18))
+@pytest.mark.parametrize("added", [0, 1, 2, 3, 8, 21])
+def test_many_leaves_at_once_are_as_one_by_one(count: int, added: int) -> None:
+    leaves = many(count + added + 1)
+    for first in range(count):
+        tree = tree_of(leaves[:count])
+        tree.flush(first)
+        tree.extend(leaves[count : count + added])
+        assert tree.count == count + added
+        assert tree.root() == reference.root_of(leaves[: count + added])
+        tree.append(leaves[-1])
+        assert tree.serialise(first) == reference.serialised(leaves, first)
+
+
+@pytest.mark.parametrize("leaves", [[b"x" * 31], [b"x" * 32, b"x" * 33]])
+def test_leaves_of_another_size_are_a_mistake(leaves: list[bytes]) -> None:
+    with pytest.raises(AssertionError, match="a leaf has 32 bytes"):
+        MerkleTree().extend(leaves)
+
+
 @pytest.mark.parametrize("count", [2, 3, 8, 9, 33])
 def test_retract_undoes_appends(count: int) -> None:
     leaves = many(count)
