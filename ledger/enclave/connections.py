@@ -1,7 +1,8 @@
 """The stretch between a session, which is pure, and a transport of the event loop.
 
-``Connection`` has the methods that an event loop calls on a protocol and no others; it knows no
-loop, so tests drive it by hand. ``Interface`` decides who is let in and counts.
+``Connection`` has the methods that an event loop calls on a protocol, and the three stages that
+the link takes what was read through; it knows no loop, so tests drive it by hand. ``Interface``
+decides who is let in and counts.
 
 Whatever a session or what it calls raises is a broken invariant of ours, never a client's doing:
 it is reported to ``LoopSide.failed``, which ends the process. Errors of the network end up in
@@ -21,40 +22,7 @@ CLOSE_TIME_MAX_MS = 10_000
 """A closed connection whose last bytes the client has not taken by then is aborted."""
 
 
-class StreamSession(Protocol):
-    """What runs on a connection: ``HttpSession``, or the session of another node."""
-
-    state: State
-    reading: bool
-    backlog: bool
-    attention: bool
-
-    def receive(self, data: bytes) -> bytes:
-        """Take what was read and return what is to be written."""
-        ...
-
-    def flush(self) -> bytes:
-        """Return what is to be written without having read."""
-        ...
-
-    def end_of_input(self) -> None:
-        """The other side sends nothing more."""
-        ...
-
-    def writable(self, writable: bool) -> None:
-        """Say whether the wire takes more bytes."""
-        ...
-
-    def lost(self) -> None:
-        """The connection is gone."""
-        ...
-
-    def sweep(self, elapsed_ms: float) -> None:
-        """Let time pass."""
-        ...
-
-
-OpenSession = Callable[[Wire], StreamSession | None]
+OpenSession = Callable[[Wire], HttpSession | None]
 """Makes the session of a new connection, or None to close it at once."""
 
 
@@ -97,8 +65,13 @@ class Flushing(Protocol):
 class LoopSide(Protocol):
     """What connections ask of the link."""
 
-    turn_wanted: bool
-    """Whether a turn is scheduled already."""
+    def arrived(self, connection: "Connection") -> bool:
+        """Take what the connection has read through its stages, with that of the others.
+
+        Returns:
+            False if there are no others: then the connection does it, at once.
+        """
+        ...
 
     def want_turn(self) -> None:
         """Have ``on_turn`` run once what was read now is handled."""
@@ -124,14 +97,15 @@ class LoopSide(Protocol):
 class Connection:
     """One accepted or dialled connection; the event loop's protocol object."""
 
-    __slots__ = ("_closing_ms", "_eof_sent", "_flush_asked", "_open", "_reading", "_session",
-                 "_side", "_transport")  # fmt: skip
+    __slots__ = ("_closing_ms", "_eof_sent", "_flush_asked", "_open", "_read", "_reading",
+                 "_session", "_side", "_transport")  # fmt: skip
 
     def __init__(self, side: LoopSide, open_session: OpenSession) -> None:
         self._side = side
         self._open = open_session
-        self._session: StreamSession | None = None
+        self._session: HttpSession | None = None
         self._transport: Transport | None = None
+        self._read = b""
         self._reading = True
         self._eof_sent = False
         self._flush_asked = False
@@ -156,23 +130,18 @@ class Connection:
             side.failed(error)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes were read."""
-        session, transport, side = self._session, self._transport, self._side
-        if session is None or transport is None:
+        """Bytes were read: keep them until all that is readable now is read."""
+        if self._read:  # a large request; what is held stays one read
+            self._catch_up()
+            self._read = data
             return
-        try:
-            output = session.receive(data)
-            if output:
-                transport.write(output)
-            if session.attention:
-                self._attend(session)
-        except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
-            side.failed(error)
-        if not side.turn_wanted:
-            side.want_turn()
+        self._read = data
+        if not self._side.arrived(self):
+            self._catch_up()
 
     def eof_received(self) -> bool:
         """The other side closed its direction; ours stays open until all is answered."""
+        self._catch_up()
         session, side = self._session, self._side
         if session is not None:
             try:
@@ -185,8 +154,10 @@ class Connection:
 
     def connection_lost(self, _reason: Exception | None) -> None:
         """The connection is gone, for whatever reason."""
+        self._transport = None
+        self._catch_up()  # what was sent before counts
         session, side = self._session, self._side
-        self._session = self._transport = None
+        self._session = None
         if session is not None:
             try:
                 session.lost()
@@ -204,6 +175,27 @@ class Connection:
         if self._session is not None:
             self._session.writable(True)
             self.answers_wait()
+
+    # -- the stages of what was read, called by the link -------------------------------
+
+    def take(self) -> None:
+        """Decrypt and parse."""
+        data, self._read = self._read, b""
+        if data and self._session is not None:
+            self._session.take(data)
+
+    def handle(self) -> None:
+        """Run the requests that are complete."""
+        if self._session is not None:
+            self._session.advance()
+
+    def answer(self) -> None:
+        """Encrypt and write the answers."""
+        session = self._session
+        if session is not None:
+            self._write(session.output())
+            if session.attention:
+                self._attend(session)
 
     # -- called by the session and the link --------------------------------------------
 
@@ -248,11 +240,21 @@ class Connection:
 
     # -- helpers -----------------------------------------------------------------------
 
+    def _catch_up(self) -> None:
+        """Take what was read through all stages now."""
+        if self._read:
+            try:
+                self.take()
+                self.handle()
+                self.answer()
+            except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
+                self._side.failed(error)
+
     def _write(self, data: bytes) -> None:
         if data and self._transport is not None:
             self._transport.write(data)
 
-    def _attend(self, session: StreamSession) -> None:
+    def _attend(self, session: HttpSession) -> None:
         """Carry out what the session wants of the wire."""
         transport = self._transport
         if transport is None or not session.attention:

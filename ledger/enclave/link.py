@@ -13,10 +13,14 @@ ones come from the host, and nothing is opened, bound or dialled. Worked session
     link.send_host(encode(Stopping(outcome.reason, code)))
     link.close()
 
+**Stages.** With several clients at once, what is readable is read from all of them first, then
+all of it is decrypted and parsed, then all requests are handled, then all answers are encrypted
+and written. (``docs/decisions/0006``: code that runs again and again finds its caches warm.)
+
 **Turns.** Whatever happens (bytes of a client, a frame of the host, a timer, a result of the
 worker) has ``on_turn`` called once before the loop waits again, after everything that was
-readable has been handled. Answers completed inside it and frames queued by it leave in the
-same turn. Nothing runs per request but the dispatcher.
+readable has been handled and answered. Answers completed inside it and frames queued by it leave
+in the same turn. Nothing runs per request but the dispatcher.
 
 **Failures.** Whatever a callback, a session or a job raises ends the loop: ``run`` returns with
 ``error`` set. There is no way on after a broken invariant.
@@ -78,20 +82,22 @@ class Link:
     Attributes:
         on_turn: Called once per loop turn in which something happened.
         metrics: Counters of all sessions.
-        turn_wanted: Whether a turn is scheduled already.
         timers: ``every`` and ``wake_in``.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.on_turn: Callable[[], None] = _nothing
         self.metrics = NodeMetrics()
-        self.turn_wanted = False
+        self._turn_wanted = False
         self._in_turn = False
         self._clock = clock
         self._loop = uvloop.new_event_loop()
         self._loop.set_exception_handler(self._loop_failed)
         self._interfaces: dict[str, Interface] = {}
         self._streams = Streams(self._loop, self.failed)
+        self._arrived: list[Connection] = []
+        self._reads = 0
+        self._crowded = False
         self._to_flush: list[Flushing] = []
         self._host: HostChannel | None = None
         self._host_watched = False
@@ -235,10 +241,21 @@ class Link:
 
     # -- what connections ask for, see ``LoopSide`` ------------------------------------
 
+    def arrived(self, connection: Connection) -> bool:
+        """See ``LoopSide``. There are others if there were in the last turn."""
+        self._reads += 1
+        if not self._crowded:
+            self.want_turn()
+            return False
+        if not self._arrived:
+            self._loop.call_soon(self._serve)
+        self._arrived.append(connection)
+        return True
+
     def want_turn(self) -> None:
         """Have ``on_turn`` run once what was read now is handled."""
-        if not self.turn_wanted:
-            self.turn_wanted = True
+        if not self._turn_wanted:
+            self._turn_wanted = True
             self._loop.call_soon(self._turn)
 
     def flush_later(self, connection: Flushing) -> None:
@@ -260,7 +277,21 @@ class Link:
         text = "".join(traceback.format_exception(error))
         self._end(Outcome(f"{type(error).__name__}: {error}", text))
 
-    # -- the turn ----------------------------------------------------------------------
+    # -- the stages and the turn -------------------------------------------------------
+
+    def _serve(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        try:
+            for connection in arrived:
+                connection.take()
+            for connection in arrived:
+                connection.handle()
+            for connection in arrived:
+                connection.answer()
+        except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
+            self.failed(error)
+        # The loop writes to the sockets before it calls back again: answers do not wait for it.
+        self.want_turn()
 
     def _end(self, outcome: Outcome) -> None:
         if self._outcome is None:
@@ -271,8 +302,10 @@ class Link:
             self._outcome = outcome
 
     def _turn(self) -> None:
-        self.turn_wanted = False
+        self._turn_wanted = False
         self._in_turn = True
+        self._crowded = self._reads > 1
+        self._reads = 0
         try:
             self._flush_connections()
             self.on_turn()

@@ -1,7 +1,8 @@
 """One client connection: bytes in, bytes out, no socket and no clock.
 
 A session decrypts, parses, hands requests to the dispatcher and answers in order. All requests
-of one read are handled in one go and leave as one TLS write. Rules:
+of one read are handled in one go and leave as one TLS write. The work comes in three stages, so
+that a loop can take all its sessions through one stage before the next. Rules:
 
 * A request whose answer comes late holds back the answers behind it, not their handling.
 * Nothing piles up: with too many answers owed or unread by the client, the session stops
@@ -14,10 +15,12 @@ of one read are handled in one go and leave as one TLS write. Rules:
 
 Worked session::
 
-    wire.write(session.receive(data))        # after every read
-    if session.attention: ...                # reading, backlog or state have changed
-    wire.write(session.flush())              # when the ``Wire`` was told that answers wait
-    session.sweep(elapsed_ms)                # now and then; may end the session
+    session.take(data)              # after every read
+    session.advance()
+    wire.write(session.output())
+    if session.attention: ...       # reading, backlog or state have changed
+    wire.write(session.flush())     # when the ``Wire`` was told that answers wait
+    session.sweep(elapsed_ms)       # now and then; may end the session
 """
 
 import enum
@@ -153,22 +156,32 @@ class HttpSession:
 
     # -- for the wire ------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> bytes:
-        """Take what was read and return what is to be written, maybe nothing."""
+    def take(self, data: bytes) -> None:
+        """Decrypt and parse what was read."""
         if self.state is not State.SERVING:
-            return b""
-        tls = self._tls
-        plaintext = tls.feed(data)
+            return
+        plaintext = self._tls.feed(data)
         if plaintext and not self._no_more:
             if self._unparsed or len(plaintext) > PARSE_SIZE_MAX:
                 self._unparsed = self._unparsed[self._unparsed_at :] + plaintext
                 self._unparsed_at = 0
             else:
                 self._parser.feed(plaintext)
-            self._advance()
+
+    def advance(self) -> None:
+        """Handle what was parsed, and go on with what was held back."""
+        if self.state is not State.SERVING:
+            return
+        self._handle_parsed()
+        tls = self._tls
         if tls.ended or tls.failure is not None:
+            self._send()
             self.end_of_input()
-        return tls.output()
+
+    def output(self) -> bytes:
+        """Encrypt the answers; return what is to be written, maybe nothing."""
+        self._send()
+        return self._tls.output()
 
     def end_of_input(self) -> None:
         """The client sends nothing more; what it sent is still answered."""
@@ -181,9 +194,8 @@ class HttpSession:
 
     def flush(self) -> bytes:
         """Go on with what was held back and return what is to be written, maybe nothing."""
-        if self.state is State.SERVING:
-            self._advance()
-        return self._tls.output()
+        self.advance()
+        return self.output()
 
     def writable(self, writable: bool) -> None:
         """Say whether the wire takes more bytes; call ``flush`` after it became true."""
@@ -225,7 +237,7 @@ class HttpSession:
             return LINGER_TIME_MAX_MS
         return limit
 
-    def _advance(self) -> None:
+    def _handle_parsed(self) -> None:
         """Handle what is parsed and parse what is not, until all is done or a bound is met."""
         parser = self._parser
         budget, size = REQUESTS_PER_TURN_MAX, 0
@@ -241,8 +253,6 @@ class HttpSession:
                 self._parse_piece()
             else:
                 break
-        if self._answers.ready:
-            self._tls.send(self._answers.take())
         if (
             parser.final or parser.requests or parser.wants_continue or self._unparsed
             or self._answers.owed or not self.reading
@@ -328,8 +338,7 @@ class HttpSession:
             elif parser.wants_continue and not answers.owed:
                 parser.wants_continue = False
                 answers.ready.append(CONTINUE)
-        if answers.ready:
-            self._tls.send(answers.take())
+        self._send()
         if self._no_more and not answers.owed:
             self._tls.close()
             self._become(State.OVER if self._input_ended else State.LINGERING)
@@ -339,6 +348,10 @@ class HttpSession:
         if (reading, backlog) != (self.reading, self.backlog):
             self.reading, self.backlog = reading, backlog
             self.attention = True
+
+    def _send(self) -> None:
+        if self._answers.ready:
+            self._tls.send(self._answers.take())
 
     def _refuse(self, refusal: Refusal) -> None:
         self._metrics.refused[refusal] += 1

@@ -47,15 +47,19 @@ class Side:
     """The link, by hand."""
 
     def __init__(self) -> None:
-        self.turn_wanted = False
         self.turns = 0
+        self.alone = False
+        self.to_serve: list[Connection] = []
         self.to_flush: list[Flushing] = []
         self.up: set[Connection] = set()
         self.errors: list[BaseException] = []
 
     def want_turn(self) -> None:
-        self.turn_wanted = True
         self.turns += 1
+
+    def arrived(self, connection: Connection) -> bool:
+        self.to_serve.append(connection)
+        return not self.alone
 
     def flush_later(self, connection: Flushing) -> None:
         self.to_flush.append(connection)
@@ -69,8 +73,13 @@ class Side:
     def failed(self, error: BaseException) -> None:
         self.errors.append(error)
 
+    def serve(self) -> None:
+        connections, self.to_serve = self.to_serve, []
+        for stage in (Connection.take, Connection.handle, Connection.answer):
+            for connection in connections:
+                stage(connection)
+
     def turn(self) -> None:
-        self.turn_wanted = False
         connections, self.to_flush = self.to_flush, []
         for connection in connections:
             connection.flush()
@@ -91,30 +100,83 @@ class Port:
         connection.connection_made(tape)
         return connection, tape
 
+    def read(self, connection: Connection, data: bytes) -> None:
+        connection.data_received(data)
+        self.side.serve()
 
-def test_read_leads_to_one_write_and_one_turn() -> None:
+
+def test_one_read_leads_to_one_write() -> None:
     port = Port()
     connection, tape = port.dial()
     connection.data_received(get("/1") + get("/2"))
-    connection.data_received(get("/3"))
-    assert statuses(tape.written) == [200] * 3
+    assert port.side.to_serve == [connection]
+    assert port.script.seen == []
+    port.side.serve()
+    assert statuses(tape.written) == [200] * 2
     assert tape.calls == []
-    assert port.side.turns == 1
     connection.connection_lost(None)
     assert port.side.up == set()
+
+
+def test_read_that_is_alone_is_served_at_once() -> None:
+    port = Port()
+    connection, tape = port.dial()
+    port.side.alone = True
+    connection.data_received(get("/1"))
+    assert statuses(tape.written) == [200]
+
+
+def test_all_requests_are_handled_before_any_answer_leaves() -> None:
+    port = Port()
+    dialled = [port.dial() for _ in range(3)]
+    written: list[bytes] = []
+    port.script.before = lambda _: written.extend(tape.written for _, tape in dialled)
+    for connection, _ in dialled:
+        connection.data_received(get("/1"))
+    port.side.serve()
+    assert written == [b""] * 9
+    assert [statuses(tape.written) for _, tape in dialled] == [[200]] * 3
+
+
+def test_second_read_before_the_first_is_served_holds_back_one_read_only() -> None:
+    port = Port()
+    connection, tape = port.dial()
+    connection.data_received(get("/1"))
+    connection.data_received(get("/2")[:9])
+    assert statuses(tape.written) == [200]
+    connection.data_received(get("/2")[9:] + get("/3"))
+    assert port.side.to_serve == [connection]
+    port.side.serve()
+    assert [request.path for request in port.script.seen] == ["/1", "/2", "/3"]
+    assert statuses(tape.written) == [200] * 3
+
+
+@pytest.mark.parametrize("end", ["lost", "eof"])
+def test_what_was_sent_before_the_end_is_handled(end: str) -> None:
+    port = Port()
+    connection, tape = port.dial()
+    connection.data_received(get("/1"))
+    if end == "lost":
+        connection.connection_lost(None)
+        assert tape.written == b""
+    else:
+        connection.eof_received()
+        assert statuses(tape.written) == [200]
+    port.side.serve()
+    assert [request.path for request in port.script.seen] == ["/1"]
 
 
 def test_late_answers_of_a_turn_leave_together() -> None:
     port = Port()
     connection, tape = port.dial()
-    connection.data_received(get("/late/1") + get("/late/2"))
+    port.read(connection, get("/late/1") + get("/late/2"))
     port.script.finish("/late/2")
     port.script.finish("/late/1")
     assert port.side.to_flush == [connection]
     port.side.turn()
     assert statuses(tape.written) == [200, 200]
     port.script.before = None
-    connection.data_received(get("/late/3"))
+    port.read(connection, get("/late/3"))
     port.script.finish("/late/3")
     assert port.side.to_flush == [connection]
 
@@ -122,9 +184,9 @@ def test_late_answers_of_a_turn_leave_together() -> None:
 def test_last_answer_half_closes_and_the_client_closes() -> None:
     port = Port()
     connection, tape = port.dial()
-    connection.data_received(get("/1", "connection: close"))
+    port.read(connection, get("/1", "connection: close"))
     assert tape.calls == ["write_eof"]
-    connection.data_received(b"x" * 1000)
+    port.read(connection, b"x" * 1000)
     assert connection.eof_received()
     assert tape.calls == ["write_eof", "close"]
     connection.connection_lost(None)
@@ -133,7 +195,7 @@ def test_last_answer_half_closes_and_the_client_closes() -> None:
 def test_client_that_never_closes_is_cut() -> None:
     port = Port()
     connection, tape = port.dial()
-    connection.data_received(b"\x01")
+    port.read(connection, b"\x01")
     for _ in range(20):
         connection.sweep(CLOSE_TIME_MAX_MS / 4)
     assert tape.calls[:3] == ["write_eof", "close", "abort"]
@@ -142,7 +204,7 @@ def test_client_that_never_closes_is_cut() -> None:
 def test_backlog_pauses_reading_until_it_is_worked_off() -> None:
     port = Port()
     connection, tape = port.dial()
-    connection.data_received(get("/") * 3000)
+    port.read(connection, get("/") * 3000)
     assert tape.calls == ["pause"]
     while port.side.to_flush:
         port.side.turn()
@@ -154,7 +216,7 @@ def test_full_transport_pauses_reading_until_it_drains() -> None:
     port = Port()
     connection, tape = port.dial()
     connection.pause_writing()
-    connection.data_received(get("/1"))
+    port.read(connection, get("/1"))
     assert tape.calls == ["pause"]
     assert tape.written == b""
     connection.resume_writing()
@@ -166,7 +228,7 @@ def test_full_transport_pauses_reading_until_it_drains() -> None:
 def test_half_close_of_the_client() -> None:
     port = Port()
     connection, tape = port.dial()
-    connection.data_received(get("/late/1"))
+    port.read(connection, get("/late/1"))
     assert connection.eof_received()
     assert tape.calls == []
     port.script.finish("/late/1")
@@ -192,6 +254,9 @@ def test_mistake_of_ours_is_reported_and_no_connection_swallows_it() -> None:
         raise RuntimeError("broken")
 
     port.script.before = break_down
+    with pytest.raises(RuntimeError, match="broken"):
+        port.read(connection, get("/1"))
+    connection.data_received(get("/1"))
     connection.data_received(get("/1"))
     assert [str(error) for error in port.side.errors] == ["broken"]
 
@@ -205,7 +270,10 @@ def test_network_error_of_ours_is_still_a_mistake() -> None:
         raise ConnectionResetError("not the client")
 
     port.script.before = break_down
+    with pytest.raises(ConnectionResetError):
+        port.read(connection, get("/1"))
     connection.data_received(get("/1"))
+    assert connection.eof_received()
     assert len(port.side.errors) == 1
 
 
@@ -214,7 +282,7 @@ def test_nobody_is_served_before_there_is_a_certificate() -> None:
     port = Port(context)
     connection, tape = port.dial()
     assert tape.calls == ["close"]
-    connection.data_received(b"\x16")
+    port.read(connection, b"\x16")
     connection.connection_lost(None)
     assert port.node.sessions.peak == 0
     context.replace(node_identity())
@@ -229,7 +297,7 @@ def test_caps(soft: int, hard: int) -> None:
     port = Port(limits=limits)
     dialled = [port.dial() for _ in range(hard + 2)]
     for connection, _ in dialled:
-        connection.data_received(get("/1"))
+        port.read(connection, get("/1"))
     answered = [statuses(tape.written) for _, tape in dialled]
     served = min(soft, hard)
     assert answered == [[200]] * served + [[503]] * (hard - served) + [[], []]
@@ -239,7 +307,7 @@ def test_caps(soft: int, hard: int) -> None:
         connection.connection_lost(None)
     assert (port.metrics.sessions.active, port.metrics.sessions.peak) == (0, hard)
     connection, tape = port.dial()
-    connection.data_received(get("/1"))
+    port.read(connection, get("/1"))
     assert statuses(tape.written) == ([200] if soft else [503])
 
 

@@ -37,6 +37,7 @@ from tests.unit.enclave.edge_support import (
     node_identity,
     post,
     statuses,
+    through,
 )
 
 IDLE_MS = 1000.0
@@ -380,7 +381,7 @@ def test_session_that_is_lost_needs_no_garbage_collector(data: bytes) -> None:
     try:
         metrics = InterfaceMetrics(SessionLimits())
         session = HttpSession("rpc", PlainSession(), Forgetful(), metrics, CountingWire())
-        session.receive(data)
+        through(session, data)
         session.lost()
         count = sum(isinstance(one, HttpSession) for one in gc.get_objects())
         del session
@@ -494,12 +495,12 @@ class Encrypted:
 
     def connect(self) -> None:
         for _ in range(4):
-            self.client.feed(self.session.receive(self.client.output()))
+            self.client.feed(through(self.session, self.client.output()))
         assert self.client.established
 
     def ask(self, data: bytes) -> bytes:
         self.client.send(data)
-        return self.client.feed(self.session.receive(self.client.output()))
+        return self.client.feed(through(self.session, self.client.output()))
 
 
 backends = pytest.mark.parametrize("backend", BACKENDS, ids=BACKEND_IDS)
@@ -510,7 +511,7 @@ def test_pipelined_requests_leave_as_one_record(backend: TlsBackend) -> None:
     end = Encrypted(backend)
     end.connect()
     end.client.send(get("/1") + get("/2") + get("/3"))
-    wire = end.session.receive(end.client.output())
+    wire = through(end.session, end.client.output())
     assert wire[0] == 0x17
     assert int.from_bytes(wire[3:5], "big") == len(wire) - 5
     assert echoed(end.client.feed(wire)) == [b"/1", b"/2", b"/3"]
@@ -540,7 +541,7 @@ def test_client_that_says_goodbye_gets_its_answers_and_ours(backend: TlsBackend)
     end.connect()
     end.client.send(get("/1"))
     end.client.close()
-    wire = end.session.receive(end.client.output())
+    wire = through(end.session, end.client.output())
     assert end.state() is State.OVER
     assert statuses(end.client.feed(wire)) == [200]
     assert end.client.ended
@@ -553,7 +554,7 @@ def test_broken_record_ends_the_session_with_an_alert(backend: TlsBackend) -> No
     end.client.send(get("/1"))
     wire = bytearray(end.client.output())
     wire[-1] ^= 1
-    end.client.feed(end.session.receive(bytes(wire)))
+    end.client.feed(through(end.session, bytes(wire)))
     assert end.state() is State.OVER
     assert end.client.failure is not None
     assert end.script.seen == []
@@ -571,7 +572,7 @@ def test_request_before_a_broken_record_is_handled_as_its_sender(backend: TlsBac
     end.client.send(get("/2"))
     bad = bytearray(end.client.output())
     bad[-1] ^= 1
-    end.session.receive(good + bytes(bad))
+    through(end.session, good + bytes(bad))
     assert seen == [der_of(caller_identity("alice"))]
     assert end.state() is State.OVER
 
@@ -581,7 +582,7 @@ def test_handshake_has_its_own_patience(backend: TlsBackend) -> None:
     end = Encrypted(backend)
     end.metrics.limits = replace(QUICK, idle_timeout_ms=None)
     hello = end.client.output()
-    end.session.receive(hello[:10])
+    through(end.session, hello[:10])
     end.session.sweep(HANDSHAKE_TIME_MAX_MS - 1)
     assert end.state() is State.SERVING
     end.session.sweep(1)
@@ -592,6 +593,6 @@ def test_handshake_has_its_own_patience(backend: TlsBackend) -> None:
 @backends
 def test_http_sent_to_tls_ends_the_session(backend: TlsBackend) -> None:
     end = Encrypted(backend)
-    end.session.receive(get("/1"))
+    through(end.session, get("/1"))
     assert end.state() is State.OVER
     assert end.script.seen == []
