@@ -170,6 +170,11 @@ _WRITES: tuple[tuple[str, GovHandler, MessageType, bool, str, type | None], ...]
 _KINDS = {row[3] for row in (*READS, *LATER_READS, *COMMANDS)} | {
     row[5] for row in _WRITES if row[5] is not None
 }
+_GETS = (
+    (READS, API_VERSIONS, Mode.READONLY),
+    (LATER_READS, API_VERSIONS[1:], Mode.READONLY),
+    (COMMANDS, API_VERSIONS, Mode.COMMAND),
+)
 _DOCUMENTED = Documented(sorted(_KINDS, key=lambda kind: kind.__name__))
 _QUERIES = {
     "/members/proposals": (query_parameter("include", ["closed"], required=False),),
@@ -194,17 +199,11 @@ def build(parts: GovernanceParts) -> Registry:
         version=API_VERSIONS[-1],
     )
     registry.schemas = _DOCUMENTED.components
-    for path, handler, summary, kind in READS:
-        operation = _DOCUMENTED.operation(summary, kind, API_VERSIONS, _QUERIES.get(path, ()))
-        registry.add(_read(path, _with_version(partial(handler, parts)), operation))
-    for path, handler, summary, kind in LATER_READS:
-        versions = API_VERSIONS[1:]
-        operation = _DOCUMENTED.operation(summary, kind, versions, _QUERIES.get(path, ()))
-        registry.add(_read(path, _with_version(partial(handler, parts), versions), operation))
-    for path, handler, summary, kind in COMMANDS:
-        operation = _DOCUMENTED.operation(summary, kind, API_VERSIONS)
-        handle = _with_version(partial(handler, parts))
-        registry.add(_read(path, handle, operation, Mode.COMMAND))
+    for rows, versions, mode in _GETS:
+        for path, handler, summary, kind in rows:
+            operation = _DOCUMENTED.operation(summary, kind, versions, _QUERIES.get(path, ()))
+            handle = _with_version(partial(handler, parts), versions)
+            registry.add(_read(path, handle, operation, mode))
     for path, handler, message, active, summary, answered in _WRITES:
         policy = MemberSignature(message, active=active)
         operation = _DOCUMENTED.operation(summary, answered, API_VERSIONS)
@@ -217,7 +216,7 @@ def _read(
     path: str,
     handler: Callable[[CallContext], Response | Steps],
     operation: dict[str, Any],
-    mode: Mode = Mode.READONLY,
+    mode: Mode,
 ) -> Endpoint:
     return Endpoint(
         method="GET",
