@@ -290,7 +290,7 @@ class Link:
                 connection.answer()
         except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
             self.failed(error)
-        # The loop writes to the sockets before it calls back again: answers do not wait for it.
+        # Not at once: these answers leave first, and what has come meanwhile is read.
         self.want_turn()
 
     def _end(self, outcome: Outcome) -> None:
