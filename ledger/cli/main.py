@@ -65,6 +65,8 @@ def run(arguments: list[str]) -> int:
 
         sys.stdout.write(version_text() + "\n")
         return 0
+    if name.startswith("-"):  # CCF's way to start a node, whatever the program is called
+        name, arguments = "node", ["node", *arguments]
     if name not in COMMANDS:
         return _complain(f"got command {name!r}, want one of {', '.join(COMMANDS)}")
     question = NODE_QUESTIONS.get(arguments[1]) if name == "node" and arguments[1:] else None
@@ -96,6 +98,7 @@ def _complain(problem: object) -> int:
 def _help() -> str:
     lines = [
         "Usage: quorate COMMAND [OPTIONS]",
+        "       quorate --config FILE [OPTIONS]   (a node)",
         "",
         "A consortium ledger: operators run nodes, members govern, users call.",
         "",

@@ -38,11 +38,18 @@ class Codec(Generic[T]):
 _SIGN = 1 << 63
 
 
+def _what(value: object) -> str:
+    """Say what a value is and not which: messages reach logs, and values are private."""
+    if type(value) is not int:
+        return type(value).__name__
+    return f"{'a negative int' if value < 0 else 'an int'} of {value.bit_length()} bits"
+
+
 def _encode_int(value: int) -> bytes:
     try:
         return (value + _SIGN).to_bytes(8, "big")
     except (OverflowError, TypeError, AttributeError) as error:
-        raise MisuseError(f"got {value!r:.80}, want an int in [-2**63, 2**63)") from error
+        raise MisuseError(f"got {_what(value)}, want an int in [-2**63, 2**63)") from error
 
 
 def _decode_int(data: bytes) -> int:
@@ -55,7 +62,7 @@ def _encode_u64le(value: int) -> bytes:
     try:
         return value.to_bytes(8, "little")
     except (OverflowError, AttributeError) as error:
-        raise MisuseError(f"got {value!r:.80}, want an int in [0, 2**64)") from error
+        raise MisuseError(f"got {_what(value)}, want an int in [0, 2**64)") from error
 
 
 def _decode_u64le(data: bytes) -> int:

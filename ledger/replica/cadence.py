@@ -1,4 +1,7 @@
-"""When to sign: at most so many entries or so long apart, and as soon as the signer is free.
+"""When to sign: after so many entries or so long a time, and as soon as the signer is free.
+
+One signature is made at a time, because its entry is part of what the next one covers: whatever is
+ordered meanwhile comes behind it, also when that is more than ``tx_count``.
 
 A lone write is signed at once if the last signature is older than ``min_interval_ms``; under
 load that interval bounds how often the two signatures and the tree value are paid for.
@@ -12,7 +15,7 @@ class SigningSettings:
     """Signing cadence.
 
     Attributes:
-        tx_count: Sign at the latest when this many entries are unsigned.
+        tx_count: Sign when this many entries are unsigned, or once the signature before is made.
         delay_ms: Sign at the latest this long after an unsigned entry.
         min_interval_ms: Shortest time between two signatures unless ``tx_count`` is reached;
             in ``[0, delay_ms]``.

@@ -97,6 +97,7 @@ class Replica:
         self.is_primary = False
         self.commit_id = TxId(0, 0)
         self.truncations = 0
+        self._uncommitted_max = raft.state.settings.max_uncommitted
         self._clock = clock
         self._cadence = SigningCadence(settings.signing)
         self._signing: _Signing | None = None
@@ -256,7 +257,7 @@ class Replica:
     @property
     def at_capacity(self) -> bool:
         """Whether so much is uncommitted that new user requests are refused."""
-        return self.raft.at_capacity
+        return 0 < self._uncommitted_max <= self.store.version - self.commit_id.seqno
 
     @property
     def _last_in_consensus(self) -> int:

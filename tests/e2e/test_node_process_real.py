@@ -43,7 +43,7 @@ class Node:
         program.write_text(
             f"#!{sys.executable} -I\n"
             f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-            "from ledger.cli.main import run\nsys.exit(run(['node', *sys.argv[1:]]))\n"
+            "from ledger.cli.main import run\nsys.exit(run(sys.argv[1:]))\n"
         )
         program.chmod(0o755)
         (directory / "logging").symlink_to(program)
@@ -183,7 +183,7 @@ def test_start_and_orderly_end_as_launchers_expect(node: Node) -> None:
             ):
                 secured.sendall(b"GET /node/state HTTP/1.1\r\nhost: x\r\n\r\n")
                 return certificate.public_key.id.encode() in secured.recv(65536)
-        except (ConnectionError, ssl.SSLEOFError):
+        except (ConnectionError, ssl.SSLError):
             return False
 
     wait_until("the service's certificate is shown", answers)

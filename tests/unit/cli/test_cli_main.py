@@ -54,6 +54,15 @@ def test_node_options_are_checked(
     assert message in capsys.readouterr().err
 
 
+def test_options_without_a_command_are_those_of_a_node(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert main.run(["--config", "nowhere.json", "--check"]) != 0
+    assert "nowhere.json" in capfd.readouterr().out
+    assert main.run(["--bake"]) == 2
+    assert "--bake" in capfd.readouterr().err
+
+
 def test_optimised_interpreter_is_refused() -> None:
     done = subprocess.run(
         [sys.executable, "-O", "-m", "ledger.cli.main", "node", "-c", "x"],

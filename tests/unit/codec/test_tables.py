@@ -71,6 +71,15 @@ def test_values_that_have_no_encoding(codec: Codec[Any], value: object) -> None:
         codec.encode(value)
 
 
+@pytest.mark.parametrize("codec", [tables.INT, tables.U64LE])
+@pytest.mark.parametrize("value", [2**70 + 123, -(2**70) - 123, "secret"])
+def test_messages_say_what_a_value_is_and_not_which(codec: Codec[Any], value: object) -> None:
+    with pytest.raises(MisuseError) as caught:
+        codec.encode(value)
+    assert str(value) not in str(caught.value)
+    assert "int of 71 bits" in str(caught.value) or "got str" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("codec", "data"),
     [

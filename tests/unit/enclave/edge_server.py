@@ -143,7 +143,7 @@ def read_response(stream: socket.socket, buffer: bytearray) -> tuple[int, dict[s
 def read_to_end(stream: socket.socket) -> bytes:
     """Read until the other side ends, however it ends."""
     parts = []
-    with contextlib.suppress(ConnectionResetError, ssl.SSLEOFError):
+    with contextlib.suppress(ConnectionResetError, ssl.SSLError):
         while data := stream.recv(65536):
             parts.append(data)
     return b"".join(parts)

@@ -75,7 +75,12 @@ class TestNode:
 
     __test__ = False
 
-    def __init__(self, service: Service, settings: ReplicaSettings | None = None) -> None:
+    def __init__(
+        self,
+        service: Service,
+        settings: ReplicaSettings | None = None,
+        consensus: Settings | None = None,
+    ) -> None:
         self.service = service
         self.key = SigningKey.generate(Curve.P256)
         self.id = NodeId(self.key.public.id)
@@ -83,7 +88,7 @@ class TestNode:
         self.certificate = endorse(request, service.key, service.certificate, NOW - 10, 30)
         self.clock = ManualClock()
         self.signer = NodeSigner(self.key, service.key, "issuer", "subject")
-        raft = Raft(self.id, Settings(), self._apply, lambda limit: limit // 2)
+        raft = Raft(self.id, consensus or Settings(), self._apply, lambda limit: limit // 2)
         self.replica = Replica(
             self.id, raft, Store(), MerkleTree(), Sealers(new_chain(), no_broadcast),
             settings or ReplicaSettings(), self.clock,

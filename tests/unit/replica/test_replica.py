@@ -8,6 +8,7 @@ from ledger.base.ids import TxId
 from ledger.base.limits import WRITTEN_ENTRY_SIZE_MAX
 from ledger.codec.entry import FLAG_CHUNK_AFTER, EntrySizeError, parse_entry
 from ledger.codec.writeset import decode
+from ledger.consensus.types import Settings
 from ledger.crypto.sealing import leaf_of
 from ledger.merkle.tree import MerkleTree
 from ledger.replica.cadence import SigningSettings
@@ -55,6 +56,19 @@ def test_a_write_is_pending_until_its_signature_is_on_disk() -> None:
     node.turn()
     assert node.replica.status(*tx_id) == "Committed"
     assert node.replica.commit_id == TxId(2, 4)
+
+
+@pytest.mark.parametrize(("limit", "full"), [(3, True), (4, False), (0, False)])
+def test_every_id_given_out_counts_as_uncommitted_at_once(limit: int, full: bool) -> None:
+    node = TestNode(Service(), None, Settings(max_uncommitted=limit))
+    node.start()
+    for key in "abc":
+        assert not node.replica.at_capacity
+        node.write(key, "1")
+    assert node.replica.at_capacity is full
+    node.clock.ms += 20
+    node.settle()
+    assert not node.replica.at_capacity
 
 
 def test_entries_behind_an_outstanding_signature_are_held() -> None:
