@@ -59,7 +59,7 @@ def test_options_without_a_command_are_those_of_a_node(
 ) -> None:
     assert main.run(["--config", "nowhere.json", "--check"]) != 0
     assert "nowhere.json" in capfd.readouterr().out
-    assert main.run(["--bake"]) == 2
+    assert main.run(["--config", "x", "--bake"]) == 2
     assert "--bake" in capfd.readouterr().err
 
 
