@@ -65,11 +65,16 @@ class Flushing(Protocol):
 class LoopSide(Protocol):
     """What connections ask of the link."""
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing is served any more."""
+        ...
+
     def arrived(self, connection: "Connection") -> bool:
         """Take what the connection has read through its stages, with that of the others.
 
         Returns:
-            False if there are no others: then the connection does it, at once.
+            False outside a crowd: then the connection does it, at once.
         """
         ...
 
@@ -95,7 +100,7 @@ class LoopSide(Protocol):
 
 
 class Connection:
-    """One accepted or dialled connection; the event loop's protocol object."""
+    """One accepted connection; the event loop's protocol object."""
 
     __slots__ = ("_closing_ms", "_eof_sent", "_flush_asked", "_open", "_read", "_reading",
                  "_session", "_side", "_transport")  # fmt: skip
@@ -220,6 +225,7 @@ class Connection:
 
     def sweep(self, elapsed_ms: float) -> None:
         """Let time pass."""
+        self._catch_up()  # what was read in time counts as progress
         session, transport = self._session, self._transport
         if session is None or transport is None:
             return
@@ -242,7 +248,7 @@ class Connection:
 
     def _catch_up(self) -> None:
         """Take what was read through all stages now."""
-        if self._read:
+        if self._read and not self._side.over:
             try:
                 self.take()
                 self.handle()

@@ -13,9 +13,10 @@ ones come from the host, and nothing is opened, bound or dialled. Worked session
     link.send_host(encode(Stopping(outcome.reason, code)))
     link.close()
 
-**Stages.** With several clients at once, what is readable is read from all of them first, then
-all of it is decrypted and parsed, then all requests are handled, then all answers are encrypted
-and written. (``docs/decisions/0006``: code that runs again and again finds its caches warm.)
+**Stages.** While several clients speak at once, what is readable is read from all of them first,
+then all of it is decrypted and parsed, then all requests are handled, then all answers are
+encrypted and written. Whether they do is judged by the reads before the last turn. A read outside
+a crowd is served at once. (``docs/decisions/0006``: code that runs again finds its caches warm.)
 
 **Turns.** Whatever happens (bytes of a client, a frame of the host, a timer, a result of the
 worker) has ``on_turn`` called once before the loop waits again, after everything that was
@@ -248,9 +249,14 @@ class Link:
             self.want_turn()
             return False
         if not self._arrived:
-            self._loop.call_soon(self._serve)
+            self._loop.call_soon(self._serve_crowd)
         self._arrived.append(connection)
         return True
+
+    @property
+    def over(self) -> bool:
+        """Whether the end is decided: nothing is served any more."""
+        return self._outcome is not None
 
     def want_turn(self) -> None:
         """Have ``on_turn`` run once what was read now is handled."""
@@ -279,8 +285,16 @@ class Link:
 
     # -- the stages and the turn -------------------------------------------------------
 
+    def _serve_crowd(self) -> None:
+        if self._arrived:  # else a turn came first and took them along
+            self._serve()
+            # Not at once: these answers leave first, and what has come meanwhile is read.
+            self.want_turn()
+
     def _serve(self) -> None:
         arrived, self._arrived = self._arrived, []
+        if self.over:
+            return
         try:
             for connection in arrived:
                 connection.take()
@@ -290,8 +304,6 @@ class Link:
                 connection.answer()
         except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
             self.failed(error)
-        # Not at once: these answers leave first, and what has come meanwhile is read.
-        self.want_turn()
 
     def _end(self, outcome: Outcome) -> None:
         if self._outcome is None:
@@ -303,6 +315,8 @@ class Link:
 
     def _turn(self) -> None:
         self._turn_wanted = False
+        if self._arrived:  # something else of this round wanted the turn before them
+            self._serve()
         self._in_turn = True
         self._crowded = self._reads > 1
         self._reads = 0

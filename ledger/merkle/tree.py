@@ -44,8 +44,8 @@ class MerkleTree:
 
     def extend(self, leaves: Sequence[bytes]) -> None:
         """Add the leaves of the next seqnos, 32 bytes each, level by level."""
+        assert set(map(len, leaves)) <= {HASH_SIZE}, "a leaf has 32 bytes"
         nodes = b"".join(leaves)
-        assert len(nodes) == len(leaves) * HASH_SIZE, "a leaf has 32 bytes"
         levels, bases = self._levels, self._bases
         before = self.count
         after = self.count = before + len(leaves)

@@ -6,7 +6,7 @@ the batch to consensus, collect effects). The shell executes the effects and fee
 through ``signature_made``, ``persisted``, ``receive`` and ``tick``.
 
 While a signature for seqno s is being made in a thread, s is reserved: later transactions are
-executed, sealed and answered, but held back from tree and consensus until its bytes exist.
+executed, answered and sealed, but held back from tree and consensus until its bytes exist.
 
 Invariants: ``store.version`` is the newest seqno given out; the tree holds the leaves of
 everything sealed below the outstanding signature; entries reach consensus in seqno order; what
@@ -125,7 +125,7 @@ class Replica:
         return self.store.begin(read_only=True)
 
     def commit(self, tx: Tx, claims_digest: bytes | None) -> TxId | None:
-        """Give the transaction its ID; its entry is made by the next ``flush``.
+        """Give the transaction its ID; its entry is made by the next ``flush``, or before.
 
         Args:
             tx: A transaction with writes.
@@ -175,7 +175,7 @@ class Replica:
             return
         unsealed, self._unsealed = self._unsealed, []
         entries, leaves = self.sealers.latest.seal_all(self.view, unsealed)
-        proposed = list(map(Proposed, range(unsealed[0][0], self.store.version + 1), entries))
+        proposed = [Proposed(each[0], entry) for each, entry in zip(unsealed, entries, strict=True)]
         if newest is not NO_CHANGE:
             proposed[-1] = Proposed(
                 proposed[-1].seqno,
@@ -240,7 +240,10 @@ class Replica:
             self.waiters.add(tx_id, callback)
 
     def has_root(self, seqno: int) -> bool:
-        """Say whether the Merkle root at ``seqno`` can be computed: not before its signatures."""
+        """Seal what is ordered, and say whether the Merkle root at ``seqno`` can be computed.
+
+        It cannot behind a signature that is being made.
+        """
         self._seal()
         return seqno < self.tree.count
 
@@ -294,7 +297,7 @@ class Replica:
 
     @property
     def unsealed(self) -> int:
-        """How many transactions have no entry yet: none behind a flush."""
+        """How many transactions have no entry yet; ``flush`` and ``has_root`` leave none."""
         return len(self._unsealed)
 
     @property
@@ -335,7 +338,6 @@ class Replica:
         signing = self._signing
         if signing is None or signing.tx_id != tx_id:
             return
-        self._seal()
         self._signing = None
         certificate = self.store.begin().table(NODES_ENDORSED_CERTIFICATES).get(self.node_id)
         assert certificate is not None, "a primary has an endorsed certificate"

@@ -49,6 +49,7 @@ class Side:
     def __init__(self) -> None:
         self.turns = 0
         self.alone = False
+        self.over = False
         self.to_serve: list[Connection] = []
         self.to_flush: list[Flushing] = []
         self.up: set[Connection] = set()
@@ -235,6 +236,27 @@ def test_half_close_of_the_client() -> None:
     port.side.turn()
     assert statuses(tape.written) == [200]
     assert tape.calls == ["close"]
+
+
+def test_request_that_was_read_in_time_is_answered() -> None:
+    port = Port(limits=SessionLimits(idle_timeout_ms=1000))
+    connection, tape = port.dial()
+    connection.sweep(900)
+    connection.data_received(get("/1"))
+    connection.sweep(150)
+    port.side.serve()
+    assert statuses(tape.written) == [200]
+    assert tape.calls == []
+
+
+def test_nothing_is_served_after_the_end() -> None:
+    port = Port()
+    connection, tape = port.dial()
+    connection.data_received(get("/1"))
+    port.side.over = True
+    connection.connection_lost(None)
+    assert port.script.seen == []
+    assert tape.written == b""
 
 
 def test_idle_connection_is_closed() -> None:

@@ -1,20 +1,24 @@
 """The loop itself, with real sockets: turns, timers, the worker, the host, how it ends."""
 
 import os
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from typing_extensions import override
 
 from ledger.base.errors import MisuseError
 from ledger.boundary.frames import TO_HOST, FrameDecoder, encode
 from ledger.boundary.to_enclave import Persisted
 from ledger.boundary.to_host import Append, Committed
+from ledger.enclave.connections import Connection
 from ledger.enclave.link import HOST_GONE, Link
 from ledger.enclave.peers import Wire
 from ledger.enclave.session_limits import SessionLimits
 from ledger.enclave.system import SystemClock, SystemEntropy, raise_descriptor_limit
+from ledger.endpoints.request import Request
 from tests.unit.enclave.edge_support import Script, get, node_identity, statuses
 
 DEADLINE_MS = 10_000
@@ -93,6 +97,152 @@ def test_exception_in_a_completion_ends_the_loop(link: Link) -> None:
 
     link.run_in_thread(lambda: 1, break_down)
     assert link.run().reason == "ValueError: broken invariant"
+
+
+class Crowd:
+    """Clients of one link in its own thread: they send waves from its turns.
+
+    ``second`` is called for every request of the second wave with whether any answer of that wave
+    could be read by then. With ``stop`` the link is stopped when that wave is sent.
+    """
+
+    def __init__(
+        self, link: Link, size: int, second: Callable[[bool], None], *, stop: bool = False
+    ) -> None:
+        self.script = Script()
+        self.script.before = self._handled
+        self._link = link
+        self._size = size
+        self._second = second
+        self._stop = stop
+        self._wave = 0
+        self._clients: list[socket.socket] = []
+        server = listener()
+        self._address = server.getsockname()
+        link.listen("rpc", server, None, SessionLimits(), self.script)
+        link.on_turn = self._turn
+        link.timers.wake_in(0)
+
+    def _handled(self, request: Request) -> None:
+        if request.path == "/2":
+            self._second(bool(select.select(self._clients, [], [], 0)[0]))
+
+    def _turn(self) -> None:
+        if not self._clients:
+            self._clients = [socket.create_connection(self._address) for _ in range(self._size)]
+        elif self._wave == 0 and self._link.metrics.sessions.active == self._size:
+            self._send("/1")
+        elif self._wave == 1 and len(self.script.seen) == self._size:
+            assert all(statuses(client.recv(4096)) == [200] for client in self._clients)
+            self._send("/2")
+            if self._stop:
+                self._link.stop("done")
+        elif self._wave == 2 and len(self.script.seen) == 2 * self._size:
+            self._link.stop("done")
+        if self._wave == 0:
+            self._link.timers.wake_in(1)
+
+    def _send(self, path: str) -> None:
+        self._wave += 1
+        for client in self._clients:
+            client.sendall(get(path))
+
+    def close(self) -> list[bytes]:
+        """Close the link and return what each client could still read."""
+        self._link.close()
+        answers = [receive_all(client) for client in self._clients]
+        for client in self._clients:
+            client.close()
+        return answers
+
+
+def test_crowd_is_handled_before_anybody_is_answered(link: Link) -> None:
+    early: list[bool] = []
+    crowd = Crowd(link, 5, early.append)
+    assert link.run().reason == "done"
+    assert early == [False] * 5
+    assert [statuses(answer) for answer in crowd.close()] == [[200]] * 5
+
+
+def test_client_outside_a_crowd_is_answered_before_the_turn(link: Link) -> None:
+    server = listener()
+    link.listen("rpc", server, None, SessionLimits(), Script())
+    client = socket.create_connection(server.getsockname())
+    client.sendall(get("/1"))
+    answered: list[bool] = []
+    crowded: list[bool] = []
+
+    def turn() -> None:
+        if link.metrics.sessions.active:
+            answered.append(bool(select.select([client], [], [], 0)[0]))
+            if answered[-1]:
+                crowded.append(link.arrived(Connection(link, lambda _: None)))
+                link.stop("done")
+
+    link.on_turn = turn
+    assert link.run().reason == "done"
+    assert set(crowded) == {False}
+    assert statuses(client.recv(4096)) == [200]
+    client.close()
+
+
+def test_end_leaves_a_crowd_unserved(link: Link) -> None:
+    crowd = Crowd(link, 3, lambda _: None, stop=True)
+    assert link.run().reason == "done"
+    assert crowd.close() == [b""] * 3
+    assert [request.path for request in crowd.script.seen] == ["/1"] * 3
+
+
+def test_turn_follows_a_crowd_without_anything_else(link: Link) -> None:
+    seen: list[bool] = []
+
+    def last(early: bool) -> None:
+        seen.append(early)
+        if len(seen) == 3:
+            link.timers.cancel()  # only the crowd itself can want a turn now
+
+    crowd = Crowd(link, 3, last)
+    link.loop.call_later(DEADLINE_MS / 1000, link.stop, "no turn came")
+    assert link.run().reason == "done"
+    crowd.close()
+
+
+def test_turn_takes_along_what_was_read_before_it(link: Link) -> None:
+    events: list[str] = []
+
+    class Noted(Connection):
+        @override
+        def take(self) -> None:
+            events.append("take")
+
+    connection = Noted(link, lambda _: None)
+
+    def turn() -> None:
+        events.append("turn")
+        if len(events) == 1:  # two reads make a crowd
+            link.arrived(connection)
+            link.arrived(connection)
+        elif len(events) == 2:
+            link.want_turn()
+            assert link.arrived(connection)
+        else:
+            link.stop("done")
+
+    link.on_turn = turn
+    link.timers.wake_in(0)
+    assert link.run().reason == "done"
+    assert events == ["turn", "turn", "take", "turn"]
+
+
+def test_exception_in_a_crowd_ends_the_loop(link: Link) -> None:
+    def break_down(_early: bool) -> None:
+        raise ValueError("broken invariant")
+
+    crowd = Crowd(link, 3, break_down)
+    assert link.run().reason == "ValueError: broken invariant"
+    handled = len(crowd.script.seen)
+    crowd.close()
+    assert len(crowd.script.seen) == handled, "nothing is served behind a broken invariant"
 
 
 def test_worker_runs_elsewhere_in_order_and_completes_on_the_loop(link: Link) -> None:

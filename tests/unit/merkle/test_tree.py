@@ -87,7 +87,7 @@ def test_many_leaves_at_once_are_as_one_by_one(count: int, added: int) -> None:
         assert tree.serialise(first) == reference.serialised(leaves, first)
 
 
-@pytest.mark.parametrize("leaves", [[b"x" * 31], [b"x" * 32, b"x" * 33]])
+@pytest.mark.parametrize("leaves", [[b"x" * 31], [b"x" * 32, b"x" * 33], [b"x" * 31, b"x" * 33]])
 def test_leaves_of_another_size_are_a_mistake(leaves: list[bytes]) -> None:
     with pytest.raises(AssertionError, match="a leaf has 32 bytes"):
         MerkleTree().extend(leaves)

@@ -6,7 +6,12 @@ import pytest
 
 from ledger.base.ids import TxId
 from ledger.base.limits import WRITTEN_ENTRY_SIZE_MAX
-from ledger.codec.entry import FLAG_CHUNK_AFTER, EntrySizeError, parse_entry
+from ledger.codec.entry import (
+    FLAG_CHUNK_AFTER,
+    FLAG_CHUNK_BEFORE,
+    EntrySizeError,
+    parse_entry,
+)
 from ledger.codec.writeset import decode
 from ledger.consensus.types import Settings
 from ledger.crypto.sealing import leaf_of
@@ -69,6 +74,27 @@ def test_every_id_given_out_counts_as_uncommitted_at_once(limit: int, full: bool
     node.clock.ms += 20
     node.settle()
     assert not node.replica.at_capacity
+
+
+def test_what_is_not_sealed_goes_with_the_leadership() -> None:
+    node = _started()
+    before = node.replica.raft.last
+    node.write("k", "v")
+    assert node.replica.unsealed == 1
+    node.replica.become_backup(node.replica.raft.view)
+    assert node.replica.unsealed == 0
+    assert node.replica.store.version == before
+
+
+def test_chunks_end_after_their_size_and_begin_when_asked() -> None:
+    node = _started(ReplicaSettings(chunk_size=4000))
+    node.replica.chunking.begin_before_next()
+    for number in range(40):
+        node.write(f"key {number}", "x" * 100)
+    node.clock.ms += 20
+    node.settle()
+    flags = [parse_entry(entry).flags for entry in _entries(node)]
+    assert flags[2:] == [FLAG_CHUNK_BEFORE] + [0] * 39 + [FLAG_CHUNK_AFTER]
 
 
 def test_entries_behind_an_outstanding_signature_are_held() -> None:
