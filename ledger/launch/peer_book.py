@@ -5,8 +5,10 @@ it is ``retired_committed`` (until then nothing could commit without it, that ma
 the table may be old. A node that was away, or still catches up, does
 not know who was trusted meanwhile, and must hear exactly them to learn of it. So
 
-* until its own row is Trusted, a joiner also hears the nodes that its target named, and while
-  its table is empty only those;
+* until it is committed that it was trusted, a joiner also hears the nodes that its target named,
+  and while its table is empty only those. A row that is not committed may be rolled back by
+  nodes that the joiner does not know, and without a signature after the row it never loses
+  patience with the primary that it heard last, which may be gone;
 * a node that knows of no primary also hears others that the service has endorsed (the handshake
   proves that), and goes on hearing the one that it then follows.
 
@@ -17,7 +19,7 @@ from collections.abc import Mapping
 
 from ledger.base.ids import NodeId
 from ledger.replica.replica import Replica
-from ledger.tables.nodes import NODES_INFO, NodeInfo, NodeStatus
+from ledger.tables.nodes import NODES_INFO, NodeStatus
 
 
 class PeerBook:
@@ -28,7 +30,6 @@ class PeerBook:
         self._named: Mapping[NodeId, str] = {}
         self._said: dict[NodeId, str] = {}
         self._heard: dict[NodeId, bool] = {}
-        self._settled = False
         self._is_empty = True
         self._read_at: tuple[int, int] | None = None
 
@@ -61,7 +62,7 @@ class PeerBook:
         heard = self._heard.get(node)
         if heard is not None:
             return heard
-        if not self._settled and node in self._named:
+        if node in self._named and not self.is_settled:
             return True
         if self._is_empty:
             return False
@@ -89,5 +90,3 @@ class PeerBook:
         }
         if any(self._heard[NodeId(node)] for node, info in rows.items() if info.retired_committed):
             self._read_at = None  # Commit will change this, not another version of the table.
-        own: NodeInfo | None = rows.get(replica.node_id)
-        self._settled = own is not None and own.status is not NodeStatus.PENDING

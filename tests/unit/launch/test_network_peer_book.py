@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from ledger.base.ids import NodeId
+from ledger.consensus.messages import AppendEntries
 from ledger.launch.network import NodeNetwork
 from ledger.launch.peer_book import PeerBook
+from ledger.replica.membership import trusted_nodes
 from ledger.replica.replica import Replica
 from ledger.tables.nodes import NODES_INFO, NodeInfo, NodeStatus
 from tests.unit.replica.harness import Network, Service, TestNode, node_info
@@ -78,6 +80,33 @@ def test_a_joiner_hears_whom_it_was_told_of_until_it_has_read_that_it_is_trusted
         assert book.may_speak(second.id), f"after {seqno}"
     assert not book.is_settled
     assert PeerBook(joiner.replica).is_settled
+
+
+def test_a_joiner_whose_trust_is_not_committed_hears_whom_it_was_told_of() -> None:
+    """The primary that trusted it is lost, and the others go on without its row.
+
+    Without a signature after the row it never stands, so it follows the lost primary for good. Who
+    leads now is not in its table: only the answers that it still asks for name that node
+    (``scripts/simulate --replica --seed 5000451``).
+    """
+    _, (primary,) = started()
+    joiner = TestNode(primary.service)
+    book = PeerBook(joiner.replica)
+    put(primary.replica, joiner.id, node_info())
+    trusted_at = primary.replica.store.version
+    network_entry(primary, trusted_at)
+    entries = tuple(filter(None, map(primary.replica.raft.entry, range(1, trusted_at + 1))))
+    commit = primary.replica.commit_id.seqno
+    message = AppendEntries(2, 0, 0, trusted_at, 2, commit, entries)
+    joiner.replica.receive(primary.id, message)
+    assert trusted_nodes(joiner.replica.store) == {primary.id, joiner.id}
+    assert not book.is_settled
+
+    joiner.replica.tick(10 * joiner.replica.raft.state.settings.election_timeout_ms)
+    assert joiner.replica.raft.primary_id == primary.id
+    assert not book.may_speak(STRANGER)
+    book.name({STRANGER: "127.0.0.1:8"})
+    assert book.may_speak(STRANGER)
 
 
 def test_a_node_that_knows_its_primary_hears_the_nodes_of_its_table() -> None:
