@@ -1,5 +1,6 @@
 """Checks of the COSE signature in a signature transaction, header by header."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ledger.audit.findings import Findings, Place
@@ -16,12 +17,13 @@ class CoseResult:
     """What a message said that later checks need.
 
     Attributes:
-        is_valid: The signature is the service's over the root.
+        signed_by: Key ID of the service whose signature over the root it is; empty when it is
+            wrong, None when there was no key to check it with.
         issued_at: Seconds since 1970, 0 when it does not say.
         names: Issuer and subject, None when it does not say.
     """
 
-    is_valid: bool
+    signed_by: str | None
     issued_at: int
     names: tuple[str, str] | None
 
@@ -30,7 +32,8 @@ def check_cose(
     findings: Findings,
     place: Place,
     value: bytes,
-    expected: tuple[TxId, bytes, PublicKey | None],
+    expected: tuple[TxId, bytes],
+    key_for: Callable[[str], PublicKey | None],
 ) -> CoseResult:
     """Check one value of the COSE signature table.
 
@@ -38,8 +41,9 @@ def check_cose(
         findings: Takes what is found.
         place: The signature transaction.
         value: A JSON string, base64 of the message.
-        expected: The signature transaction, the signed root, and the service key (None when the
-            ledger at hand does not say; the signature is then not looked at).
+        expected: The signature transaction and the signed root.
+        key_for: By the key ID that the message names (empty without one), the service key to
+            check it with; None when nothing says, and the signature is then not looked at.
     """
     try:
         text = canonical.loads(value)
@@ -48,18 +52,20 @@ def check_cose(
         message = cose.parse_sign1(canonical.b64decode(text), size_max=cose_ledger.MESSAGE_SIZE_MAX)
     except FormatError as error:
         findings.error("cose-format", place, str(error))
-        return CoseResult(is_valid=False, issued_at=0, names=None)
-    tx_id, root, key = expected
+        return CoseResult(signed_by="", issued_at=0, names=None)
+    tx_id, root = expected
     before = findings.by_severity.total()
     _check_payload(findings, place, message, root)
-    _check_kid(findings, place, message, key)
+    key = _check_kid(findings, place, message, key_for)
     _check_vds(findings, place, message)
     _check_txid(findings, place, message, tx_id)
     issued_at, names = _check_cwt(findings, place, message)
     if findings.by_severity.total() == before:
         _check_exact(findings, place, message)
-    is_valid = key is not None and _check_signature(findings, place, message, root, key)
-    return CoseResult(is_valid, issued_at, names)
+    if key is None:
+        return CoseResult(None, issued_at, names)
+    is_valid = _check_signature(findings, place, message, root, key)
+    return CoseResult(key.id if is_valid else "", issued_at, names)
 
 
 def _check_payload(findings: Findings, place: Place, message: Sign1, root: bytes) -> None:
@@ -70,14 +76,22 @@ def _check_payload(findings: Findings, place: Place, message: Sign1, root: bytes
         findings.error("cose-unprotected", place, "got unprotected headers, want none")
 
 
-def _check_kid(findings: Findings, place: Place, message: Sign1, key: PublicKey | None) -> None:
+def _check_kid(
+    findings: Findings,
+    place: Place,
+    message: Sign1,
+    key_for: Callable[[str], PublicKey | None],
+) -> PublicKey | None:
+    """Check which key the message names; return the one to check it with."""
     try:
         kid = cose_ledger.key_id_of(message)
     except FormatError as error:
         findings.error("cose-kid", place, str(error))
-        return
+        return key_for("")
+    key = key_for(kid)
     if key is not None and kid != key.id:
         findings.error("cose-kid", place, f"got key id {kid}, want the service's {key.id}")
+    return key
 
 
 def _check_vds(findings: Findings, place: Place, message: Sign1) -> None:

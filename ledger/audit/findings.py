@@ -12,7 +12,8 @@ class Severity(enum.Enum):
     """How bad a finding is.
 
     An *error* is something that no correct node writes. A *warning* is something that only an
-    accident explains (a crash, a clock). A *note* is legal and worth knowing.
+    accident explains (a crash, a clock), or that leaves open whose ledger it is. A *note* is
+    legal and worth knowing.
     """
 
     ERROR = "error"

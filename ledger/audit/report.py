@@ -49,6 +49,9 @@ class Report:
         views: View and the seqno at which it began.
         service_status: As the last service row says; empty without one.
         service_key_id: Hex SHA-256 of the service's public key; empty without one.
+        signed_by: The same of the service that the newest verified signature is tied to; empty
+            when it is tied to none.
+        service_wanted: The same of the service that must have signed; empty when nobody said.
     """
 
     findings: Findings = field(default_factory=Findings)
@@ -67,6 +70,8 @@ class Report:
     views: list[tuple[int, int]] = field(default_factory=list)
     service_status: str = ""
     service_key_id: str = ""
+    signed_by: str = ""
+    service_wanted: str = ""
 
     @property
     def is_sound(self) -> bool:
@@ -113,6 +118,8 @@ class Report:
             "service": {
                 "status": self.service_status or None,
                 "key_id": self.service_key_id or None,
+                "signed_by": self.signed_by or None,
+                "wanted": self.service_wanted or None,
             },
         }
 

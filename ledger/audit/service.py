@@ -3,6 +3,7 @@
 from typing import Any
 
 from ledger.audit.findings import Findings, Place
+from ledger.audit.identity import Identity
 from ledger.audit.reader import Located
 from ledger.audit.state import (
     SNAPSHOT_EVIDENCE,
@@ -12,12 +13,12 @@ from ledger.audit.state import (
     json_object,
     text_field,
 )
-from ledger.base.errors import FormatError, VerificationError
+from ledger.base.errors import FormatError
 from ledger.codec import canonical
 from ledger.codec.entry import FLAG_CHUNK_BEFORE
 from ledger.codec.tables import SINGLETON_KEY
 from ledger.codec.writeset import Changes
-from ledger.crypto.certs import Certificate, verify_signed_by
+from ledger.crypto.certs import Certificate
 from ledger.tables.internal import HISTORICAL_LEDGER_SECRET
 from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES, NODES_INFO
 from ledger.tables.service import PREVIOUS_SERVICE_IDENTITY, SERVICE_INFO
@@ -37,11 +38,13 @@ class ServiceChecker:
     Args:
         findings: Takes what is found.
         state: Kept by the caller; ``service`` is set here.
+        identity: Knows the service that must have signed.
     """
 
-    def __init__(self, findings: Findings, state: PublicState) -> None:
+    def __init__(self, findings: Findings, state: PublicState, identity: Identity) -> None:
         self._findings = findings
         self._state = state
+        self._identity = identity
         self._checked: set[tuple[bytes, str]] = set()
         self._secret_begins: int | None = None
 
@@ -82,12 +85,11 @@ class ServiceChecker:
             self._findings.error(
                 "node-id", place, f"got node id {node_id[:64]}, want its key's digest {key_id}"
             )
+        if self._identity.endorser(certificate):
+            return certificate
         if service is None:
             self._findings.note("service-unknown", place, "got no service row to check nodes with")
-            return certificate
-        try:
-            verify_signed_by(certificate, service.certificate.public_key)
-        except VerificationError:
+        else:
             by = "itself" if certificate.is_self_signed else "another key"
             self._findings.error(
                 "node-endorsement",

@@ -10,6 +10,7 @@ from typing import Any
 
 from ledger.audit.cose_checks import check_cose
 from ledger.audit.findings import Findings, Place
+from ledger.audit.identity import Identity
 from ledger.audit.leaves import LeafLog
 from ledger.audit.reader import Located
 from ledger.audit.service import ServiceChecker
@@ -51,6 +52,19 @@ class SignatureTotals:
     names: tuple[str, str] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of one signature.
+
+    Attributes:
+        is_right: None when there was no key to check it with.
+        service_id: Key ID of the service that it is tied to, empty for none.
+    """
+
+    is_right: bool | None
+    service_id: str = ""
+
+
 class SignatureChecker:
     """Checks signature transactions in order.
 
@@ -58,16 +72,23 @@ class SignatureChecker:
         findings: Takes what is found.
         state: State before each signature transaction (which changes none of its tables).
         service: Checks node certificates.
+        identity: Knows the service key, and takes whom signatures are tied to.
         leaves: Leaves before each signature transaction.
     """
 
     def __init__(
-        self, findings: Findings, state: PublicState, service: ServiceChecker, leaves: LeafLog
+        self,
+        findings: Findings,
+        state: PublicState,
+        service: ServiceChecker,
+        identity: Identity,
+        leaves: LeafLog,
     ) -> None:
         self.totals = SignatureTotals()
         self._findings = findings
         self._state = state
         self._service = service
+        self._identity = identity
         self._leaves = leaves
 
     def check(self, located: Located, changes: Changes) -> None:
@@ -82,7 +103,7 @@ class SignatureChecker:
         if not root:
             return
         cose_value = _value(changes, COSE_SIGNATURES.name)
-        verdicts: list[bool | None] = []
+        verdicts: list[Verdict] = []
         if cose_value is not None:
             verdicts.append(self._check_cose(place, cose_value, tx_id, root))
         else:
@@ -90,10 +111,20 @@ class SignatureChecker:
         if signature is not None:
             verdicts.append(self._check_node_signature(place, signature, tx_id, root))
         elif SIGNATURES.name in changes:
-            verdicts.append(False)
+            verdicts.append(Verdict(is_right=False))
         else:
             self._findings.note("node-signature-missing", place, "got only the COSE signature")
-        if is_computed and True in verdicts and False not in verdicts:
+        self._conclude(tx_id, root, verdicts, is_computed=is_computed)
+
+    def _conclude(
+        self, tx_id: TxId, root: bytes, verdicts: list[Verdict], *, is_computed: bool
+    ) -> None:
+        """Take what came of the signatures of a transaction together."""
+        rights = [verdict.is_right for verdict in verdicts]
+        services = [verdict.service_id for verdict in verdicts if verdict.is_right]
+        is_verified = is_computed and True in rights and False not in rights
+        self._identity.note_signature(max(services, default=""), is_newest=is_verified)
+        if is_verified:
             self.totals.verified = tx_id
             self.totals.root = root
 
@@ -202,13 +233,10 @@ class SignatureChecker:
         if not same:
             self._findings.error("tree-value", place, "got hashes that are not the tree's")
 
-    def _check_cose(self, place: Place, value: bytes, tx_id: TxId, root: bytes) -> bool | None:
-        """Say whether a COSE signature is right; None when there is no key to check it with."""
-        service = self._state.service
-        key = service.certificate.public_key if service is not None else None
-        result = check_cose(self._findings, place, value, (tx_id, root, key))
+    def _check_cose(self, place: Place, value: bytes, tx_id: TxId, root: bytes) -> Verdict:
+        result = check_cose(self._findings, place, value, (tx_id, root), self._identity.key_for)
         totals = self.totals
-        totals.cose_signatures += result.is_valid
+        totals.cose_signatures += bool(result.signed_by)
         if result.issued_at and result.issued_at < totals.issued_at:
             self._findings.warning(
                 "cose-time", place, f"got time {result.issued_at} after {totals.issued_at}"
@@ -222,26 +250,28 @@ class SignatureChecker:
                     f"got issuer and subject {result.names} after {totals.names}",
                 )
             totals.names = result.names
-        return result.is_valid if key is not None else None
+        if result.signed_by is None:
+            return Verdict(is_right=None)
+        return Verdict(is_right=bool(result.signed_by), service_id=result.signed_by)
 
     def _check_node_signature(
         self, place: Place, signature: dict[str, Any], tx_id: TxId, root: bytes
-    ) -> bool:
+    ) -> Verdict:
         got = TxId(signature["view"], signature["seqno"])
         if got != tx_id:
             self._findings.error("signature-txid", place, f"got a signature of {got}, want {tx_id}")
         node_id: str = signature["node"]
         certificate = self._signer(place, node_id, signature.get("cert"), tx_id.view)
         if certificate is None:
-            return False
+            return Verdict(is_right=False)
         self._check_expiry(place, certificate, node_id)
         try:
             certificate.public_key.verify_digest(canonical.b64decode(signature["sig"]), root)
         except VerificationError as error:
             self._findings.error("signature-node", place, str(error))
-            return False
+            return Verdict(is_right=False)
         self.totals.node_signatures += 1
-        return got == tx_id
+        return Verdict(is_right=got == tx_id, service_id=self._identity.endorser(certificate))
 
     def _signer(self, place: Place, node_id: str, inline: object, view: int) -> Certificate | None:
         """Return the certificate of a node that may sign in this view."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ledger.audit.findings import Findings, Place
 from ledger.audit.form import FormChecker
+from ledger.audit.identity import Identity
 from ledger.audit.leaves import LeafLog
 from ledger.audit.private import Secrets, check_private
 from ledger.audit.reader import ChunkFile, Directory, Located, entries_of, open_directory
@@ -18,6 +19,7 @@ from ledger.base.ids import TxId
 from ledger.codec.entry import Entry
 from ledger.codec.tables import SINGLETON_KEY
 from ledger.codec.writeset import Changes
+from ledger.crypto.certs import Certificate
 from ledger.crypto.hashing import sha256
 from ledger.crypto.sealing import leaf_of_parsed
 
@@ -31,6 +33,7 @@ def audit(
     *,
     snapshots: Sequence[Path] = (),
     secrets: Mapping[int, bytes] | None = None,
+    service: Certificate | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Check a whole ledger.
@@ -40,6 +43,8 @@ def audit(
         snapshots: Directories of its snapshots.
         secrets: First seqno of validity to ledger secret, when private domains and commit
             evidence are to be checked too.
+        service: Certificate of the service that must have signed, None when the ledger itself is
+            to say which did.
         progress: Called now and then.
 
     Raises:
@@ -48,7 +53,7 @@ def audit(
     """
     findings = Findings()
     directory = open_directory(paths, findings)
-    run = _Run(findings, directory, Secrets(secrets or {}))
+    run = _Run(findings, directory, Secrets(secrets or {}), service)
     run.walk(progress or (lambda _done, _total: None))
     run.finish()
     for place in snapshots:
@@ -109,7 +114,13 @@ def _check_open(chunk: ChunkFile, findings: Findings, *, is_newest: bool) -> Non
 class _Run:
     """One audit under way."""
 
-    def __init__(self, findings: Findings, directory: Directory, secrets: Secrets) -> None:
+    def __init__(
+        self,
+        findings: Findings,
+        directory: Directory,
+        secrets: Secrets,
+        wanted: Certificate | None,
+    ) -> None:
         self.report = Report(findings)
         self.facts = SnapshotFacts()
         self._findings = findings
@@ -117,7 +128,10 @@ class _Run:
         self._secrets = secrets
         self._form = FormChecker(findings)
         self._state = PublicState()
-        self._service = ServiceChecker(findings, self._state)
+        self._identity = Identity(findings, self._state, wanted)
+        self._service = ServiceChecker(findings, self._state, self._identity)
+        if wanted is not None:
+            self.facts.services[self._identity.wanted_id] = wanted
         self._leaves = LeafLog(1)
         self._next = 1
         self._signing = self._signature_checker()
@@ -136,6 +150,7 @@ class _Run:
         """Add what only the end shows and fill in the totals."""
         self._form.finish()
         self._signing.finish()
+        self._identity.finish()
         report, totals = self.report, self._signing.totals
         report.views = self._form.views
         report.signatures = totals.count
@@ -155,9 +170,12 @@ class _Run:
         service = self._state.service
         if service is not None:
             report.service_status, report.service_key_id = service.status, service.key_id
+        report.signed_by, report.service_wanted = self._identity.signed_by, self._identity.wanted_id
 
     def _signature_checker(self, before: SignatureChecker | None = None) -> SignatureChecker:
-        checker = SignatureChecker(self._findings, self._state, self._service, self._leaves)
+        checker = SignatureChecker(
+            self._findings, self._state, self._service, self._identity, self._leaves
+        )
         if before is not None:
             checker.totals = before.totals
         return checker

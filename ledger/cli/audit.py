@@ -18,6 +18,7 @@ from ledger.audit.report import Report
 from ledger.base.errors import FormatError, LedgerError, UnavailableError
 from ledger.cli.audit_governance import lines_of, replay_governance
 from ledger.codec import canonical
+from ledger.crypto.certs import Certificate
 
 app = typer.Typer(add_completion=False)
 
@@ -38,6 +39,14 @@ def command(
         typer.Option(
             "--secret",
             help="JSON file of ledger secrets, first seqno to hex: also check private domains.",
+        ),
+    ] = None,
+    service_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            "--service-certificate",
+            metavar="FILE",
+            help="PEM of the service that must have signed; without it, the ledger's own word.",
         ),
     ] = None,
     governance: Annotated[
@@ -61,9 +70,14 @@ def command(
     """
     try:
         secrets = read_secrets(secret or [])
+        service = None if service_certificate is None else read_service(service_certificate)
         with _progress("auditing", quiet=quiet) as progress:
             report = walk.audit(
-                ledger, snapshots=snapshots or [], secrets=secrets, progress=progress
+                ledger,
+                snapshots=snapshots or [],
+                secrets=secrets,
+                service=service,
+                progress=progress,
             )
         replayed = _replay(ledger, quiet=quiet) if governance else None
         if json_file is not None:
@@ -109,6 +123,23 @@ def read_secrets(files: list[Path]) -> dict[int, bytes]:
             except FormatError:
                 raise FormatError(f"got {file}, want secrets of 64 hex characters") from None
     return secrets
+
+
+def read_service(file: Path) -> Certificate:
+    """Read the certificate of a service.
+
+    Raises:
+        UnavailableError: the file cannot be read.
+        FormatError: it is no certificate in PEM, or its key is not one that a service has.
+    """
+    try:
+        certificate = Certificate.parse(file.read_bytes())
+        certificate.public_key.id  # noqa: B018  (parses the key)
+    except OSError as error:
+        raise UnavailableError(f"cannot read {file}: {error.strerror}") from error
+    except FormatError as error:
+        raise FormatError(f"got {file}, want a service certificate: {error}") from error
+    return certificate
 
 
 @contextmanager
@@ -157,6 +188,9 @@ def _print_report(report: Report, *, quiet: bool) -> None:
         f"{report.signatures} signatures: {report.node_signatures} valid by nodes, "
         f"{report.cose_signatures} by the service; verified until {report.verified}"
     )
+    if report.signed_by:
+        whose = "as wanted" if report.service_wanted == report.signed_by else "by its own word"
+        print(f"signed by service {report.signed_by}, {whose}")
     if report.opened:
         print(f"{report.opened} entries checked with a ledger secret")
     for snapshot in report.snapshots:

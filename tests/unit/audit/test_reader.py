@@ -125,7 +125,7 @@ def test_any_truncation_and_any_changed_byte_end_in_a_report(name: str, director
 def test_empty_file(tmp_path: Path) -> None:
     (tmp_path / "ledger_1").write_bytes(b"")
     report = audit([tmp_path])
-    assert (report.entries, set(report.findings.by_code)) == (0, {"chunk-cut"})
+    assert (report.entries, set(report.findings.by_code)) == (0, {"chunk-cut", "service-untied"})
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:
@@ -156,7 +156,13 @@ def test_report_as_json(directory: Path) -> None:
     assert (value["first"], value["last"], value["verified"]) == ("2.1", "2.12", "2.12")
     assert value["signatures"] == value["cose_signatures_valid"] == 5
     assert value["views"] == [{"view": 2, "first_seqno": 1}]
-    assert value["service"] == {"status": "Open", "key_id": lw.SERVICE.key.public.id}
+    key_id = lw.SERVICE.key.public.id
+    assert value["service"] == {
+        "status": "Open",
+        "key_id": key_id,
+        "signed_by": key_id,
+        "wanted": None,
+    }
     assert [file["entries"] for file in value["files"]] == [5, 4, 3]
     total = sum(file["size_bytes"] for file in value["files"])
     assert progress[-1] == (total, total)

@@ -21,6 +21,12 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def without_beginning(directory: Path) -> Path:
+    (directory / "ledger_1-5.committed").unlink()
+    return directory
+
+
+@pytest.fixture
 def secret(tmp_path: Path) -> Path:
     file = tmp_path / "secret.json"
     file.write_text(json.dumps({"1": lw.SECRET.hex()}), encoding="utf-8")
@@ -101,3 +107,54 @@ def test_unreadable_is_exit_code_2(tmp_path: Path, directory: Path) -> None:
         result = run(*arguments)
         assert result.exit_code == 2
         assert result.stderr.startswith("quorate audit: ")
+
+
+def certificate(service: lw.Service, directory: Path) -> Path:
+    file = directory / "service_cert.pem"
+    file.write_text(service.certificate.pem, encoding="utf-8")
+    return file
+
+
+def test_signed_by_the_wanted_service(directory: Path, tmp_path: Path) -> None:
+    result = run(directory, "--service-certificate", certificate(lw.SERVICE, tmp_path))
+    assert result.exit_code == 0
+    assert f"signed by service {lw.SERVICE.key.public.id}, as wanted\n" in result.stdout
+    by_itself = run(directory).stdout
+    assert f"signed by service {lw.SERVICE.key.public.id}, by its own word\n" in by_itself
+
+
+def test_signed_by_another_service(directory: Path, tmp_path: Path) -> None:
+    result = run(directory, "--service-certificate", certificate(lw.OTHER_SERVICE, tmp_path))
+    assert result.exit_code == 1
+    assert "error   service-other" in result.stdout
+    assert f"want service {lw.OTHER_SERVICE.key.public.id}" in result.stdout
+
+
+def test_without_its_beginning_a_ledger_could_be_anybodys(without_beginning: Path) -> None:
+    result = run(without_beginning)
+    assert result.exit_code == 0, "warnings do not count"
+    assert "warning service-untied" in result.stdout
+    assert f"claims key {lw.SERVICE.key.public.id}" in result.stdout
+    assert "sound: 0 errors, 1 warnings" in result.stdout
+
+
+def test_without_its_beginning_the_certificate_ties_it(
+    without_beginning: Path, tmp_path: Path
+) -> None:
+    result = run(without_beginning, "--service-certificate", certificate(lw.SERVICE, tmp_path))
+    assert result.exit_code == 0
+    assert "2 signatures: 2 valid by nodes, 2 by the service; verified until 2.12" in result.stdout
+    assert "signed by service" in result.stdout
+    assert "0 warnings" in result.stdout
+    other = run(without_beginning, "--service-certificate", certificate(lw.OTHER_SERVICE, tmp_path))
+    assert other.exit_code == 1
+    assert "error   service-other" in other.stdout
+
+
+def test_service_certificate_that_is_none(directory: Path, tmp_path: Path) -> None:
+    file = tmp_path / "service_cert.pem"
+    for path in (file, tmp_path / "absent"):
+        file.write_text("garbage", encoding="utf-8")
+        result = run(directory, "--service-certificate", path)
+        assert result.exit_code == 2
+        assert str(path) in result.stderr
