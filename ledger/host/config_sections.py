@@ -37,6 +37,8 @@ from ledger.host.values import (
 
 DEFAULT_APP = "app_samples.logging.app:app"
 CHUNK_SIZE_MAX = (4 << 30) - 1
+MIN_INTERVAL_MS = 10.0
+"""Default of ``ledger_signatures.min_interval``, unless ``delay`` is shorter; see decision 0004."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,11 @@ def _output_files(sealed_ledger_secret_location: str | None, **files: str) -> Ou
     return OutputFiles(**files)
 
 
-def _ledger_signatures(tx_count: int, delay: float, min_interval: float) -> LedgerSignatureSettings:
+def _ledger_signatures(
+    tx_count: int, delay: float, min_interval: float | None
+) -> LedgerSignatureSettings:
+    if min_interval is None:  # not set: no reason to refuse a delay that is
+        min_interval = min(MIN_INTERVAL_MS, delay)
     return LedgerSignatureSettings(tx_count=tx_count, delay_ms=delay, min_interval_ms=min_interval)
 
 
@@ -195,7 +201,7 @@ _LEDGER_SIGNATURES = Section(
     {
         "tx_count": Key(integer(1), 5000),
         "delay": Key(time_ms("0s", "24h"), "1000ms"),
-        "min_interval": Key(time_ms("0s", "24h"), "10ms"),
+        "min_interval": Key(time_ms("0s", "24h")),
     },
 )
 _CONSENSUS = Section(

@@ -211,6 +211,17 @@ def test_minimal_configuration_gets_the_documented_defaults() -> None:
     assert read.logging_format == "Text"
 
 
+@pytest.mark.parametrize(
+    ("signatures", "min_interval_ms"),
+    [({"delay": "5ms"}, 5), ({"delay": "0s"}, 0), ({"delay": "10ms"}, 10), ({"delay": "1s"}, 10)],
+)
+def test_shortest_time_between_signatures_follows_a_short_delay(
+    signatures: dict[str, str], min_interval_ms: float
+) -> None:
+    read = accepted({**MINIMAL, "ledger_signatures": signatures})
+    assert read.ledger_signatures.min_interval_ms == min_interval_ms
+
+
 def test_every_key_is_accepted_and_read() -> None:
     read = accepted(FULL)
     first, second = read.network.interfaces.values()
@@ -273,6 +284,13 @@ REFUSED: list[tuple[str, object, str, str]] = [
     ("ledger_signatures", {"tx_count": 0}, "ledger_signatures.tx_count", "an integer from 1"),
     ("ledger_signatures", {"tx_count": 1.5}, "ledger_signatures.tx_count", "an integer from 1"),
     ("ledger_signatures", {"min_interval": "2s"}, "ledger_signatures.min_interval", "at most"),
+    ("ledger_signatures", {"min_interval": None}, "ledger_signatures.min_interval", "a time"),
+    (
+        "ledger_signatures",
+        {"delay": "5ms", "min_interval": "6ms"},
+        "ledger_signatures.min_interval",
+        "at most",
+    ),
     (f"{MAIN}.bind_address", "127.0.0.1", f"{MAIN}.bind_address", "host:port"),
     (f"{MAIN}.bind_address", "127.0.0.1:65536", f"{MAIN}.bind_address", "host:port"),
     (f"{MAIN}.bind_address", "::1:80", f"{MAIN}.bind_address", "host:port"),
