@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.base.errors import LedgerError, MisuseError
+from ledger.base.errors import LedgerError, MisuseError, UnavailableError
 from ledger.host.config_sections import DEFAULT_APP
 from ledger.sandbox.configuration import HOST, read_overlay
 from ledger.sandbox.demo import run_demo
@@ -46,15 +46,22 @@ def sandbox(
     """
     if demo and application not in {None, DEFAULT_APP}:
         raise MisuseError(f"got --demo with another application, want {DEFAULT_APP}")
-    where = directory or Path(tempfile.mkdtemp(prefix="quorate-sandbox-"))
+    merged = {} if overlay is None else read_overlay(overlay)
     options = SandboxOptions(
-        directory=where,
+        directory=directory or _new_directory(),
         app=application,
         port=_free_port(port),
-        overlay={} if overlay is None else read_overlay(overlay),
+        overlay=merged,
         nodes=nodes,
     )
     raise typer.Exit(asyncio.run(_run(options, demo=demo)))
+
+
+def _new_directory() -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="quorate-sandbox-"))
+    except OSError as error:
+        raise UnavailableError(f"cannot make a directory for the sandbox: {error}") from error
 
 
 def _free_port(asked: int | None) -> int:
@@ -80,7 +87,7 @@ async def _run(options: SandboxOptions, *, demo: bool) -> int:
     except asyncio.CancelledError:
         _tell("stopped")
         return 0
-    except LedgerError as error:
+    except (LedgerError, OSError) as error:  # the disk may also fail later
         _tell(f"failed: {error}")
         return 1
 

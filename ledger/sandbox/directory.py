@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.base.errors import FormatError
+from ledger.base.errors import FormatError, UnavailableError
 from ledger.client.identity import Identity, create_encryption_key, create_identity
 
 DESCRIPTION_FILE = "sandbox.json"
@@ -69,8 +69,16 @@ class SandboxDirectory:
 
         Raises:
             FormatError: something is there already.
+            UnavailableError: the directory or a file in it cannot be made.
         """
         path = path.absolute()
+        try:
+            return cls._create(path, members=members, users=users, now=now)
+        except OSError as error:
+            raise UnavailableError(f"cannot make sandbox in {path}: {error.strerror}") from error
+
+    @classmethod
+    def _create(cls, path: Path, *, members: int, users: int, now: int) -> "SandboxDirectory":
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise FormatError(f"got {path}, which is not empty, want a new or empty directory")
         path.mkdir(parents=True, exist_ok=True)

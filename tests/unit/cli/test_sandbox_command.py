@@ -1,0 +1,57 @@
+"""``quorate sandbox``: what cannot work is refused in one line, before anything is started."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from ledger.cli import main
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    """Return the exit code and the last line that was said."""
+    code = main.run(["sandbox", "--port", "0", *map(str, arguments)])
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    return code, (said.out + said.err).splitlines()[-1]
+
+
+def test_directory_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    for directory in (tmp_path / "file" / "below", Path("/proc/quorate")):
+        code, line = refusal(capsys, "--dir", directory)
+        assert code == 1
+        assert line.startswith(f"[sandbox] failed: cannot make sandbox in {directory}: ")
+
+
+def test_directory_that_is_a_file_or_is_not_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for directory in (tmp_path / "file", tmp_path):
+        code, line = refusal(capsys, "--dir", directory)
+        assert code == 1
+        assert f"got {directory}, which is not empty" in line
+
+
+def test_no_place_for_a_temporary_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    code, line = refusal(capsys)
+    assert code == 2
+    assert line.startswith("quorate: cannot make a directory for the sandbox: ")
+
+
+@pytest.mark.parametrize("content", [None, b"garbage", b"[]"])
+def test_overlay_that_is_none(
+    content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overlay = tmp_path / "overlay.json"
+    if content is not None:
+        overlay.write_bytes(content)
+    code, line = refusal(capsys, "--dir", tmp_path / "sandbox", "--overlay", overlay)
+    assert code == 2
+    assert line.startswith("quorate: ")
+    assert str(overlay) in line
+    assert not (tmp_path / "sandbox").exists()
