@@ -25,6 +25,7 @@ from ledger.host.log import Logger
 from ledger.host.loop import Loop
 from ledger.host.node import EXIT_FAILED, HostNode, HostOptions
 from ledger.host.output import PidFileExistsError, check_pid_file, write_file, write_pid_file
+from ledger.host.places import make_ledger_directory, unusable_places
 from ledger.host.process import EnclaveProcess
 from ledger.host.restore import open_ledger
 from ledger.host.sockets import Listener, listen
@@ -88,10 +89,15 @@ def _configuration(arguments: NodeArguments, log: Logger) -> Configuration | Non
     value = wait_for_json_file(arguments.config, arguments.config_timeout_ms / 1000)
     read = read_configuration(value)
     if isinstance(read, Configuration):
-        return read
-    for problem in read:
+        # A configuration that is only checked may be meant for another machine.
+        problems = [] if arguments.check else unusable_places(read)
+        if not problems:
+            return read
+    else:
+        problems = read
+    for problem in problems:
         log.fail(problem.line())
-    count = "1 problem" if len(read) == 1 else f"{len(read)} problems"
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     log.fatal(f"Configuration file {arguments.config} has {count}")
     return None
 
@@ -126,6 +132,7 @@ def _open_ledger(configuration: Configuration, log: Logger) -> LedgerFiles:
     ledger = configuration.ledger
     directory = Path(ledger.directory)
     read_only = [Path(path) for path in ledger.read_only_directories]
+    make_ledger_directory(directory)
     sync = ledger.sync == "commit"
     if configuration.command.type == "Start":
         return start_ledger(directory, read_only, sync=sync)

@@ -316,6 +316,20 @@ def test_threshold_must_be_reachable(
         assert node.last_line().endswith("Configuration file successfully verified")
 
 
+def test_places_that_cannot_be_used_are_told_by_their_keys(node: Node) -> None:
+    (node.directory / "file").touch()
+    node.start("orderly", configuration(output_files={"pid_file": "absent/node.pid"}))
+    assert node.exit_code() == 1
+    assert 'output_files.pid_file: got "absent/node.pid", whose directory' in node.out
+    assert node.last_line().endswith("Configuration file config.json has 1 problem")
+    assert not (node.directory / "ledger").exists(), "the next start finds nothing in its way"
+    node.start("orderly", configuration(ledger={"directory": "file"}))
+    assert node.exit_code() == 1
+    assert 'Cannot start: ledger.directory: got "file", which is' in node.last_line()
+    node.start("", configuration(output_files={"pid_file": "absent/node.pid"}), "--check")
+    assert node.exit_code() == 0, "what is only checked may be meant for another machine"
+
+
 def test_every_problem_of_the_configuration_is_logged(node: Node) -> None:
     node.start("", configuration(surprise=1, tick_interval="soon"), "--check")
     assert node.exit_code() == 1

@@ -1,0 +1,82 @@
+"""Places that the configuration names, looked at before anything starts.
+
+An output file that cannot be written would end a node that has already begun its ledger, and the
+ledger then forbids to start again: so what can be seen beforehand is refused beforehand. What
+cannot (a full disk, a directory that is removed meanwhile) still ends the node.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ledger.base.errors import FormatError
+from ledger.host.config_sections import Configuration
+from ledger.host.schema import Problem, Problems, show
+
+
+def unusable_places(configuration: Configuration) -> Problems:
+    """Return what is wrong with directories and output files, in the order of the schema."""
+    problems: Problems = []
+    for i, directory in enumerate(configuration.ledger.read_only_directories):
+        if os.access(directory, os.F_OK) and not _is_directory(Path(directory)):
+            got = f"{show(directory)}, which is a file"
+            problems.append(Problem(f"ledger.read_only_directories[{i}]", got, "a directory"))
+    for key, path in _output_files(configuration):
+        problem = _why_not_written(Path(path))
+        if problem is not None:
+            problems.append(Problem(key, f"{show(path)}, {problem}", "a file that can be written"))
+    return problems
+
+
+def make_ledger_directory(path: Path) -> None:
+    """Make the main ledger directory, if it is not there yet.
+
+    Raises:
+        FormatError: it cannot be made, or something else is there.
+    """
+    got = f"ledger.directory: got {show(str(path))}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise FormatError(f"{got}, which is or is below a file, want a directory") from error
+    except OSError as error:
+        raise FormatError(
+            f"{got}, which cannot be made ({error.strerror}), want a directory"
+        ) from error
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise FormatError(f"{got}, want a directory that can be read and written")
+
+
+def _output_files(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """Yield key and path of every file that this start writes."""
+    output, command = configuration.output_files, configuration.command
+    for name in (
+        "node_certificate_file",
+        "pid_file",
+        "node_to_node_address_file",
+        "rpc_addresses_file",
+    ):
+        path: str | None = getattr(output, name)
+        if path is not None:
+            yield f"output_files.{name}", path
+    if command.type == "Start":  # who joins reads it
+        yield "command.service_certificate_file", command.service_certificate_file
+
+
+def _why_not_written(path: Path) -> str | None:
+    """Return what is wrong with a file that will be put in place of whatever is there."""
+    if _is_directory(path):
+        return "which is a directory"
+    if not _is_directory(path.parent):
+        return "whose directory does not exist"
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return "whose directory cannot be written"
+    return None
+
+
+def _is_directory(path: Path) -> bool:
+    """Say whether a path is a directory and can be looked at."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
