@@ -145,7 +145,8 @@ def _receipt(log: TransactionLog, provide: Callable[[TxId], Response | Suspensio
             return error(404, Code.TRANSACTION_INVALID, message)
         if status != "Committed":
             message = f"Transaction {tx_id} is not known to be committed: it is {status.lower()}."
-            return error(404, Code.TRANSACTION_PENDING_OR_UNKNOWN, message)
+            no_cache = [(b"cache-control", b"no-cache")]  # the next answer may be a receipt
+            return error(404, Code.TRANSACTION_PENDING_OR_UNKNOWN, message, headers=no_cache)
         outcome = provide(tx_id)
         if isinstance(outcome, Response):
             return outcome

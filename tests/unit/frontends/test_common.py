@@ -133,13 +133,14 @@ def test_transaction_id_that_cannot_be(path: str, query: str) -> None:
 def test_receipts_are_of_committed_transactions(path: str, form: str) -> None:
     kit, caller, receipts = service()
     caller.post("/x")
-    reply = caller.get(f"{path}?transaction_id=2.1")
-    assert (reply.status, reply.error_code) == (404, "TransactionPendingOrUnknown")
-    reply = caller.get(f"{path}?transaction_id=2.9")
-    assert (reply.status, reply.error_code) == (404, "TransactionPendingOrUnknown")
+    for tx_id in ("2.1", "2.9"):
+        reply = caller.get(f"{path}?transaction_id={tx_id}")
+        assert (reply.status, reply.error_code) == (404, "TransactionPendingOrUnknown")
+        assert reply.headers["cache-control"] == "no-cache", "a later answer is another"
     kit.log.commit_all()
     reply = caller.get(f"{path}?transaction_id=3.1")
     assert (reply.status, reply.error_code) == (404, "TransactionInvalid")
+    assert "cache-control" not in reply.headers
     assert not receipts.asked
     assert caller.get(f"{path}?transaction_id=2.1").body == b"{}"
     assert receipts.asked == [(form, TxId(2, 1))]
