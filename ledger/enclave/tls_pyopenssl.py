@@ -12,7 +12,14 @@ from OpenSSL import SSL, crypto
 
 from ledger.base.errors import FormatError
 from ledger.enclave.server_names import certificate_is_for
-from ledger.enclave.tls_types import ClientContext, Expiry, Identity, ServerContext, Sessions
+from ledger.enclave.tls_types import (
+    TLS12_SUITES,
+    ClientContext,
+    Expiry,
+    Identity,
+    ServerContext,
+    Sessions,
+)
 
 _DER = crypto.FILETYPE_ASN1
 _READ_SIZE = 64 * 1024
@@ -77,6 +84,7 @@ def _server(identity: Identity) -> SSL.Context:
 
 def _common(context: SSL.Context) -> None:
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(TLS12_SUITES.encode())
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
 
 

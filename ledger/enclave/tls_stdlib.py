@@ -6,7 +6,14 @@ from typing import cast
 
 from ledger.base.errors import FormatError
 from ledger.enclave import tls_libssl
-from ledger.enclave.tls_types import ClientContext, Expiry, Identity, ServerContext, Sessions
+from ledger.enclave.tls_types import (
+    TLS12_SUITES,
+    ClientContext,
+    Expiry,
+    Identity,
+    ServerContext,
+    Sessions,
+)
 
 RECORD_SIZE_MAX = 16 * 1024
 """Plaintext of one TLS record, RFC 8446, section 5.1; one read returns at most one record."""
@@ -75,6 +82,7 @@ def _server(identity: Identity) -> ssl.SSLContext:
 
 def _common(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(TLS12_SUITES)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
 
 

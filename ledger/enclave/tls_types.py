@@ -5,13 +5,21 @@ Two implementations exist, see ``tls``. Both obey the same rules:
 * bytes in, bytes out: no socket, no clock, no file. Private keys are handed over in memory.
 * whatever the peer sends, ``feed`` returns; a broken handshake or record is the value
   ``failure`` of the session, and what is left to tell the peer (an alert) is in ``output``.
-* TLS 1.2 at least, no renegotiation, ALPN ``http/1.1`` where HTTP is spoken.
+* TLS 1.2 at least, of its suites only ``TLS12_SUITES``, no renegotiation, ALPN ``http/1.1``
+  where HTTP is spoken.
 """
 
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
+
+TLS12_SUITES = (
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256"
+    ":ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256"
+)
+"""What TLS 1.2 may agree on, in OpenSSL's names: forward secrecy and authenticated encryption, as
+CCF offers. The library's own list goes on to CBC with HMAC-SHA1. TLS 1.3 has only such suites."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,26 @@ def test_openssl_client_of_an_old_version_is_refused(version: str, tmp_path: Pat
 
 @needs_openssl
 @backends
+def test_openssl_client_of_tls_1_2_gets_aes_gcm_and_no_cbc(
+    backend: TlsBackend, tmp_path: Path
+) -> None:
+    with running(backend=backend) as server:
+        command = [
+            "openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-tls1_2",
+            "-CAfile", Files(tmp_path, server).ca, "-cipher",
+        ]  # fmt: skip
+        agreed = run(*command, "ECDHE-ECDSA-AES128-GCM-SHA256")
+        assert b"Cipher is ECDHE-ECDSA-AES128-GCM-SHA256" in agreed
+        refused = subprocess.run(
+            [*command, "ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES128-SHA256"],
+            input=b"", capture_output=True, timeout=30, check=False,
+        )  # fmt: skip
+        assert refused.returncode != 0
+        assert b"alert handshake failure" in refused.stderr
+
+
+@needs_openssl
+@backends
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 def test_openssl_client_resumes_and_stays_who_it_is(
     backend: TlsBackend, version: str, tmp_path: Path

@@ -120,6 +120,90 @@ def test_unknown_interpreter_is_not_poked(monkeypatch: pytest.MonkeyPatch) -> No
     assert not tls_libssl.available()
 
 
+GCM = ["ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"]
+REFUSED = [
+    "ECDHE-ECDSA-AES128-SHA",
+    "ECDHE-ECDSA-AES256-SHA",
+    "ECDHE-ECDSA-AES128-SHA256",
+    "ECDHE-ECDSA-AES256-SHA384",
+]
+
+
+def servers(backend: TlsBackend) -> list[TlsSession]:
+    """Return the server's end for a client, and that for another node."""
+    identity = node_identity()
+    return [
+        backend.rpc_server(identity).session(),
+        backend.peer_server(identity, identity.chain_pem).session(),
+    ]
+
+
+def tls12(context: ssl.SSLContext, suite: str) -> ssl.SSLContext:
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(f"{suite}:@SECLEVEL=0")
+    return context
+
+
+def standard_server(suite: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls_libssl.load_identity(context, node_identity())
+    return tls12(context, suite)
+
+
+def shake_with_server(context: ssl.SSLContext, other: TlsSession) -> str | None:
+    """Let one of our clients shake hands with a server of the standard library.
+
+    Returns:
+        The suite that was agreed on, None when the server refused.
+    """
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = context.wrap_bio(incoming, outgoing, server_side=True)
+    for _ in range(6):
+        incoming.write(other.output())
+        try:
+            server.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError:
+            return None
+        other.feed(outgoing.read())
+    suite = server.cipher()
+    return suite[0] if suite is not None and other.established else None
+
+
+@backends
+@pytest.mark.parametrize("suite", GCM)
+def test_tls_1_2_agrees_on_aes_gcm(backend: TlsBackend, suite: str) -> None:
+    for server in servers(backend):
+        context = tls12(Standard.context(identity=node_identity()), suite)
+        other = Standard(context)
+        other.connect(server)
+        assert server.established
+        assert other.tls.cipher() == (suite, "TLSv1.2", int(suite[suite.index("AES") + 3 :][:3]))
+    assert shake_with_server(standard_server(suite), client(backend, node_identity())) == suite
+
+
+@backends
+@pytest.mark.parametrize("suite", REFUSED)
+def test_tls_1_2_agrees_on_nothing_without_authenticated_encryption(
+    backend: TlsBackend, suite: str
+) -> None:
+    for server in servers(backend):
+        context = tls12(Standard.context(identity=node_identity()), suite)
+        with pytest.raises(ssl.SSLError, match=r"(?i)handshake.failure"):
+            Standard(context).connect(server)
+        assert server.failure is not None
+    assert shake_with_server(standard_server(suite), client(backend, node_identity())) is None
+
+
+@backends
+def test_suites_of_tls_1_3_are_the_librarys(backend: TlsBackend) -> None:
+    server = backend.rpc_server(node_identity()).session()
+    other = Standard(Standard.context(ssl.TLSVersion.TLSv1_3))
+    other.connect(server)
+    assert other.tls.cipher() == ("TLS_AES_256_GCM_SHA384", "TLSv1.3", 256)
+
+
 @backends
 @pytest.mark.parametrize("name", ["alice", "bob"])
 def test_any_client_certificate_is_accepted_and_seen(backend: TlsBackend, name: str) -> None:
