@@ -62,6 +62,15 @@ class Interface:
             return False
         return any(pattern.fullmatch(path) for pattern in self._patterns)
 
+    def in_the_clear(self) -> str:
+        """Return one line for operators that says what a plain-TCP interface serves."""
+        assert self.unsecured, "what TLS protects may be served"
+        served = ", ".join(sorted(filter(self.accepts, UNSECURED_PATHS)))
+        return (
+            f"Interface {self.name} is plain TCP: of what accepted_endpoints lists, it serves "
+            f"{f'only {served}' if served else 'nothing'}; all else is answered with 503"
+        )
+
 
 def _compiled(name: str, text: str) -> re.Pattern[str]:
     try:

@@ -82,7 +82,7 @@ def build_pipeline(parts: FrontendParts) -> Pipeline:
         ),
         now=parts.clock.unix_seconds,
         on_failure=parts.log.fail,
-        interfaces=[_interface(settings) for settings in parts.interfaces],
+        interfaces=[interface_of(settings) for settings in parts.interfaces],
         placement=parts.placement,
     )
 
@@ -91,7 +91,8 @@ def _always() -> bool:
     return True
 
 
-def _interface(settings: InterfaceSettings) -> Interface:
+def interface_of(settings: InterfaceSettings) -> Interface:
+    """Return what an interface lets through."""
     return Interface(
         settings.name,
         settings.accepted_endpoints,

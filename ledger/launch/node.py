@@ -28,7 +28,7 @@ from ledger.launch.apps import load_app
 from ledger.launch.certificates import Certificates
 from ledger.launch.digest import host_data
 from ledger.launch.facts import Facts
-from ledger.launch.frontends import FrontendParts, ReplicaView, build_pipeline
+from ledger.launch.frontends import FrontendParts, ReplicaView, build_pipeline, interface_of
 from ledger.launch.identity import new_node_identity
 from ledger.launch.joining import Joined, Joining
 from ledger.launch.jwt_refresh import JwtRefresh
@@ -160,6 +160,8 @@ class Node:
     def _listen(self) -> None:
         for settings, sock in zip(self._settings.interfaces, self._sockets.rpc, strict=True):
             tls = None if settings.authority == "Unsecured" else TlsContext(self._backend)
+            if tls is None:
+                self._log.info(interface_of(settings).in_the_clear())
             limits = _limits(self._settings, settings)
             self._link.listen(settings.name, sock, tls, limits, self.pipeline)
         self._certificates.show_self_signed()

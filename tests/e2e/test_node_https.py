@@ -306,6 +306,11 @@ def test_plain_interface_serves_what_it_lists_of_what_it_may(running: Running) -
     for path in ("/node/network", "/node/commit", "/app/commit", RECORD):
         assert ask("plain", path) == (503, b""), path
     assert ask("plain_closed", "/node/state") == (503, b"")
+    told = [line for line in running.log.splitlines() if "is plain TCP" in line]
+    assert len(told) == 2, "one line for each, at the start"
+    assert "Interface plain is" in told[0]
+    assert "it serves only /node/state;" in told[0]
+    assert "it serves nothing;" in told[1]
 
 
 def test_frontends_open_one_after_the_other(tmp_path: Path) -> None:

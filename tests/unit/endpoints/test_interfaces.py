@@ -37,6 +37,24 @@ def test_unsecured_paths_are_of_the_node_alone() -> None:
     assert all(path.startswith("/node/") for path in UNSECURED_PATHS)
 
 
+@pytest.mark.parametrize(
+    ("accepted", "served"),
+    [
+        (["/node/ready/.*", "/node/state", "/app/.*"], ["ready/app", "ready/gov", "state"]),
+        (["/node/com.*"], ["commit"]),
+        (["/app/.*"], []),
+        (None, []),
+    ],
+)
+def test_operators_are_told_what_is_served_in_the_clear(
+    accepted: list[str] | None, served: list[str]
+) -> None:
+    line = Interface("a", accepted, unsecured=True).in_the_clear()
+    paths = ", ".join(f"/node/{name}" for name in served)
+    what = f"only {paths}" if paths else "nothing"
+    assert f"Interface a is plain TCP: of what accepted_endpoints lists, it serves {what};" in line
+
+
 def test_refuses_what_is_no_expression() -> None:
     with pytest.raises(MisuseError, match=r"'\(' of interface a"):
         Interface("a", ["("])
