@@ -15,6 +15,7 @@ import starlark
 from governance.script_api import PRELUDE, PRELUDE_NAME
 from governance.script_source import source_problem
 from governance.scripting import (
+    CHECK_ONLY,
     REASON_SIZE_MAX,
     FailureKind,
     HostCall,
@@ -35,6 +36,11 @@ CONSTITUTION_CALLS: dict[str, tuple[object, ...]] = {
     "apply": (_EMPTY, ""),
 }
 """What a constitution must define, with arguments to try it with."""
+DEFINITIONS: dict[str, Mapping[str, tuple[object, ...]]] = {
+    "constitution": CONSTITUTION_CALLS,
+    "ballot": {"vote": (_EMPTY, "")},
+}
+"""What each kind of script must define."""
 
 TRACE_LINES_MAX = 16
 """Innermost lines of a trace that are kept; each call takes two."""
@@ -124,7 +130,9 @@ class _Meter:
     def _constitution_problem(self, arguments: list[Any]) -> str | None:
         if len(arguments) != 1 or not isinstance(arguments[0], str):
             raise HostError("got another argument, want the source of a constitution")
-        return constitution_problem(arguments[0], self._limits.source_bytes_max, self.options())
+        return _definition_problem(
+            "constitution", arguments[0], self._limits.source_bytes_max, self
+        )
 
 
 def passing_size(value: object) -> tuple[int, int]:
@@ -151,6 +159,8 @@ def run(call: ScriptCall, host: HostCall) -> ScriptOutcome:
         call: What to run.
         host: Answers the script's calls; may raise ``HostError`` and nothing else.
     """
+    if call.function == CHECK_ONLY:
+        return _check(call)
     problem = source_problem(call.source, call.limits.source_bytes_max)
     if problem is not None:
         return ScriptOutcome(failure=ScriptFailure(FailureKind.LIMIT, problem))
@@ -176,51 +186,39 @@ def _answered(value: object, steps: int) -> ScriptOutcome:
     return ScriptOutcome(value=value, steps=steps)
 
 
-def constitution_problem(
-    source: str, size_max: int, options: starlark.EvalOptions | None = None
-) -> str | None:
-    """Say why a source is no constitution, or None: it must parse, load and define its functions.
+def _check(call: ScriptCall) -> ScriptOutcome:
+    """Say why a source is no script of its kind: it must parse, load and define its functions.
 
-    The functions have to take what they are called with. One that does not could never be voted
-    out again, because every decision would fail.
-
-    Args:
-        source: Starlark source.
-        size_max: Largest allowed size, in bytes.
-        options: Limits of the evaluation; none when it is one's own file.
+    The functions have to take what they are called with, and within the limits. A constitution
+    with one that does not could never be voted out again, because every decision would fail.
     """
-    return _definition_problem("constitution", source, size_max, CONSTITUTION_CALLS, options)
+    meter = _Meter(call.limits, _no_host)
+    problem = _definition_problem(call.name, call.source, call.limits.source_bytes_max, meter)
+    return ScriptOutcome(value=problem, steps=meter.steps)
 
 
-def ballot_problem(source: str, size_max: int) -> str | None:
-    """Say why a source, which is one's own, is no ballot; arguments as above."""
-    return _definition_problem("ballot", source, size_max, {"vote": (_EMPTY, "")}, None)
-
-
-def _definition_problem(
-    what: str,
-    source: str,
-    size_max: int,
-    calls: Mapping[str, tuple[object, ...]],
-    options: starlark.EvalOptions | None,
-) -> str | None:
+def _definition_problem(what: str, source: str, size_max: int, meter: _Meter) -> str | None:
     problem = source_problem(source, size_max)
     if problem is not None:
         return problem
-    options = options or starlark.EvalOptions()
+    calls = DEFINITIONS[what]
     try:
-        module = _load(what, source, options, _no_host)
+        module = _load(what, source, meter.options(), _no_host)
         for name in calls:
-            kind = _evaluate(module, "check", f"type({name})", options)
+            kind = _evaluate(module, "check", f"type({name})", meter.options())
             if kind != "function":
                 return f"the {what}'s {name} is of type {kind}, want a function"
     except starlark.StarlarkError as error:
-        return f"the {what} does not load: {_reason_of(str(error))}"
+        return f"the {what} does not load: {_failure_of(str(error), meter).reason}"
+    except (TypeError, ValueError, RecursionError) as error:
+        return f"the {what} does not load: {error}"[:REASON_SIZE_MAX]
     frozen = module.freeze()
     for name, arguments in calls.items():
-        problem = _call_problem(frozen, name, arguments, options)
+        problem = _call_problem(frozen, name, arguments, meter.options())
         if problem is not None:
             return f"the {what}'s {name} does not take {len(arguments)} arguments: {problem}"
+        if meter.exceeded is not None:
+            return f"the {what}'s {name} does not end: {meter.exceeded}"
     return None
 
 

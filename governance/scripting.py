@@ -22,6 +22,10 @@ from ledger.base.errors import LedgerError
 API_VERSION = 1
 """Version of the functions that scripts may call; grows when one is added or changed."""
 
+CHECK_ONLY = ""
+"""In place of a function's name: call none. The run's value is why the source is no such script as
+its name says, or None."""
+
 REASON_SIZE_MAX = 2048
 """Longest kept reason or trace, in characters: it ends up in the ledger."""
 
@@ -81,9 +85,10 @@ class ScriptCall:
     """One run: evaluate the source, then call one of its functions.
 
     Attributes:
-        name: File name in messages: ``constitution`` or ``ballot``.
+        name: File name in messages: ``constitution`` or ``ballot``; with ``CHECK_ONLY`` what the
+            source has to be.
         source: Starlark source.
-        function: Name of the function to call; its answer is the run's value.
+        function: Name of the function to call, whose answer is the run's value; or ``CHECK_ONLY``.
         arguments: Positional arguments: None, bool, int, float, str, list, dict of these.
         limits: Bounds of the run.
         voter: ID of the member whose ballot it is; empty for the constitution.

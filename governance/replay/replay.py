@@ -11,6 +11,7 @@ Example::
 
 from dataclasses import replace
 
+from governance.replay.offline import check_constitution
 from governance.replay.past import PastLedger
 from governance.replay.recorded import RecordedEntry
 from governance.replay.reenact import Stage
@@ -20,18 +21,13 @@ from governance.replay.signatures import judge_acknowledgement, judge_signed
 from governance.replay.signed_message import SignedMessage, info_of, proposal_of, signed_message
 from governance.replay.unsigned import judge_unsigned
 from governance.replay.verdict import Verdict
-from governance.scripting import ScriptCall
+from governance.scripting import DEFAULT_LIMITS
 from ledger.base.errors import FormatError, MisuseError
 from ledger.base.ids import FIRST_SEQNO
 from ledger.codec.tables import SINGLETON_KEY
 from ledger.codec.writeset import Changes
 from ledger.tables.members import PROPOSALS_INFO
 from ledger.tables.service import CONSTITUTION
-
-_LANGUAGE_CHECK = """
-def check(source):
-    return script.constitution_problem(source)
-"""
 
 
 class Replay:
@@ -136,25 +132,18 @@ class Replay:
     def _learn_language(self, entry: RecordedEntry) -> None:
         """Find out whether the first constitution is one whose scripts can be run again."""
         value = entry.changes.get(CONSTITUTION.name, {}).get(SINGLETON_KEY)
-        problem: object = "the first entry holds no constitution"
+        problem: str | None = "the first entry holds no constitution"
         if value is not None:
             try:
                 source = CONSTITUTION.value.decode(value)
             except FormatError as error:
                 problem = str(error)
             else:
-                call = ScriptCall("check", _LANGUAGE_CHECK, "check", (source,))
-                outcome = self._run(call, _no_host)
-                failure = outcome.failure
-                problem = outcome.value if failure is None else failure.reason
+                problem = check_constitution(source, DEFAULT_LIMITS, self._run)
         if problem is not None:
             self.report.scripts_replayed = False
             self.report.warn(
                 entry.tx_id,
                 f"scripts cannot be replayed, only signatures, members' status and proposal IDs "
-                f"are checked: {str(problem)[:200]}",
+                f"are checked: {problem[:200]}",
             )
-
-
-def _no_host(name: str, arguments: list[object]) -> object:
-    raise AssertionError(f"the check of a constitution calls {name} with {len(arguments)} values")

@@ -11,7 +11,7 @@ from ledger.audit.reader import open_directory
 from ledger.audit.report import Report
 from ledger.audit.walk import Progress, walk
 from ledger.base.errors import FormatError, MisuseError
-from ledger.cli.audit_governance_scripts import script_process
+from ledger.launch.script_process import script_process
 
 
 def replay_governance(paths: Sequence[Path], progress: Progress | None = None) -> ReplayReport:

@@ -11,10 +11,14 @@ import typer
 from typer.core import TyperCommand
 from typing_extensions import override
 
-from governance.ballots import BALLOT_SIZE_MAX
 from governance.defaults import Variant, constitution
-from governance.interpreter import ballot_problem
-from governance.replay.offline import check_ballot, check_constitution, check_proposal
+from governance.replay.offline import (
+    check_ballot,
+    check_constitution,
+    check_proposal,
+    try_ballot,
+)
+from governance.scripting import DEFAULT_LIMITS, ScriptFailure
 from ledger.base.errors import FormatError, MisuseError
 from ledger.cli import gov_shares, gov_vault
 from ledger.cli.gov_actions import GUIDES, build_action, explain, explain_all, read_text
@@ -34,6 +38,7 @@ from ledger.cli.gov_text import printable, proposal_lines, service_lines, summar
 from ledger.client.governance import ACCEPTING_BALLOT, Governance
 from ledger.client.identity import read_pem
 from ledger.codec import canonical
+from ledger.launch.script_process import script_process
 
 REJECTING_BALLOT = "def vote(proposal, proposer_id): return False"
 app = typer.Typer(
@@ -226,18 +231,31 @@ def check(
     """Try a proposal, a constitution or a ballot offline, with the code that a service runs.
 
     A file whose name ends in .star is a ballot when it defines vote, and else a constitution.
+    Scripts run under the limits of a new service, in a process of their own. The exit code is 1
+    when a service would refuse the file, or the ballot fails and so would not count.
     """
     text = read_text(file)
     if file.suffix == ".star":
         is_ballot = re.search(r"^def vote\b", text, re.MULTILINE) is not None
-        _verdict(ballot_problem(text, BALLOT_SIZE_MAX) if is_ballot else check_constitution(text))
+        with script_process() as process:
+            judge = check_ballot if is_ballot else check_constitution
+            _verdict(judge(text, DEFAULT_LIMITS, process.run))
         return
     proposal = _proposal_of(text)
     source = constitution(variant) if constitution_file is None else read_text(constitution_file)
     service = None if service_cert is None else read_pem(service_cert).decode("ascii", "replace")
-    if ballot is not None:
-        print(f"The ballot: {check_ballot(read_text(ballot), proposal)}")
-    _verdict(check_proposal(proposal, source, service_certificate=service))
+    ballot_source = None if ballot is None else read_text(ballot)
+    counts = True
+    with script_process() as process:
+        if ballot_source is not None:
+            vote = try_ballot(ballot_source, proposal, DEFAULT_LIMITS, process.run)
+            counts = _print_vote(vote)
+        problem = check_proposal(
+            proposal, source, DEFAULT_LIMITS, process.run, service_certificate=service
+        )
+    _verdict(problem)
+    if not counts:
+        raise typer.Exit(EXIT_REFUSED)
 
 
 @app.command()
@@ -293,9 +311,18 @@ def _print(value: object, lines: Iterable[str], *, as_json: bool) -> None:
         print(printable(line))
 
 
+def _print_vote(vote: bool | ScriptFailure) -> bool:
+    """Print how a ballot votes; False when it fails, and so would not count."""
+    if isinstance(vote, ScriptFailure):
+        print(f"The ballot fails: {printable(vote.reason)}")
+        return False
+    print(f"The ballot: {'for' if vote else 'against'}")
+    return True
+
+
 def _verdict(problem: str | None) -> None:
     if problem is None:
         print("A service would take it.")
         return
-    print(f"A service would refuse it: {problem}")
+    print(f"A service would refuse it: {printable(problem)}")
     raise typer.Exit(EXIT_REFUSED)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from governance.replay.offline import check_constitution
+from governance.scripting import DEFAULT_LIMITS
 from ledger.base.errors import FormatError, MisuseError
 from ledger.boundary.settings import InterfaceSettings, MemberSettings, Settings, StartSettings
 from ledger.boundary.to_enclave import Configure
@@ -13,6 +15,7 @@ from ledger.crypto.rsa import RsaPublicKey
 from ledger.enclave.platforms import Platform
 from ledger.launch.identity import CURVES, ServiceIdentity, new_service_identity
 from ledger.launch.keys import Keys
+from ledger.launch.script_process import script_process
 from ledger.lifecycle.start import (
     FirstMember,
     FirstNode,
@@ -38,8 +41,9 @@ def start_service(
     """Make a service: its key, its certificate, and its first transaction.
 
     Raises:
-        MisuseError: the constitution does not load, so that nobody could ever govern with it, or
-            a member comes twice.
+        MisuseError: the constitution does not load within the limits of scripts, so that nobody
+            could ever govern with it, or a member comes twice.
+        UnavailableError: scripts cannot be run at all.
         FormatError: a member's certificate or encryption key is not what it has to be.
     """
     _check_constitution(command.constitution)
@@ -109,11 +113,14 @@ def own_record(settings: Settings, keys: Keys, platform: Platform) -> NodeInfo:
 
 
 def _check_constitution(source: str) -> None:
-    from governance.replay.offline import check_constitution  # noqa: PLC0415 - the interpreter's 9 MB
+    """Refuse a constitution with which nobody could govern under the limits of a new service.
 
-    problem = check_constitution(source)
+    It runs in a process of its own: until this returns, the node does nothing else.
+    """
+    with script_process() as process:
+        problem = check_constitution(source, DEFAULT_LIMITS, process.run)
     if problem is not None:
-        raise MisuseError(f"command.start.constitution_files: {problem}")
+        raise MisuseError(f"command.start.constitution_files: {' '.join(problem.split())}")
 
 
 def _published(interface: InterfaceSettings) -> dict[str, Any]:

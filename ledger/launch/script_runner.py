@@ -9,7 +9,6 @@ and ``on_lost`` is told.
 """
 
 import asyncio
-import signal
 import socket
 import subprocess
 import sys
@@ -21,30 +20,30 @@ from typing import cast
 from typing_extensions import override
 
 from governance.scripting import (
-    RESOURCE_PREFIX,
     FailureKind,
     HostCall,
-    HostError,
     ScriptCall,
     ScriptFailure,
-    ScriptLimits,
     ScriptOutcome,
 )
 from ledger.base.errors import FormatError
-from ledger.launch.script_worker import (
-    BROKEN_EXIT_STATUS,
+from ledger.launch.script_outcomes import (
+    answer,
+    outcome_of,
+    overdue,
+    reason_of,
+    resources_ran_out,
+    run_of,
+)
+from ledger.launch.script_worker_wire import (
     CONTROL_SIZE_MAX,
     ENDED,
     START,
     STARTED,
     STOP,
-)
-from ledger.launch.script_worker_wire import (
     Answer,
-    Call,
     End,
     FrameBuffer,
-    Run,
     ToNode,
     ToScript,
     decode_to_node,
@@ -199,10 +198,10 @@ class ProcessScriptRunner:
         if connection is not self._connection or self._job is None:
             return
         if isinstance(message, End):
-            self._finish(_outcome_of(message))
+            self._finish(outcome_of(message))
             return
         try:
-            connection.send(_answer(self._job.host, message))
+            connection.send(answer(self._job.host, message))
         except FormatError as error:
             connection.send(Answer(refusal=str(error)))
 
@@ -229,17 +228,15 @@ class ProcessScriptRunner:
         self._job = job = self._jobs.popleft()
         limits = job.call.limits
         self._deadline = self._loop.call_later(limits.wall_ms_max / 1000, self._overdue)
-        call = job.call
-        run = Run(call.name, call.source, call.function, list(call.arguments), limits)
         try:
-            self._connection.send(run)
+            self._connection.send(run_of(job.call))
         except FormatError as error:
             failure = ScriptFailure(FailureKind.ERROR, str(error))
             self._finish(ScriptOutcome(failure=failure))
 
     def _overdue(self) -> None:
         assert self._job is not None, "the deadline ends with the job"
-        self.abandon(f"the script took more than {self._job.call.limits.wall_ms_max} ms")
+        self.abandon(overdue(self._job.call.limits))
 
     def _finish(self, outcome: ScriptOutcome) -> None:
         job, self._job = self._job, None
@@ -278,9 +275,8 @@ class ProcessScriptRunner:
         reason, self._stop_reason = self._stop_reason, None
         self._command(START)
         if self._job is not None:
-            reason = reason or _reason_of(status, self._job.call.limits)
-            failure = ScriptFailure(FailureKind.RESOURCE, RESOURCE_PREFIX + reason)
-            self._finish(ScriptOutcome(failure=failure))
+            reason = reason or reason_of(status, self._job.call.limits)
+            self._finish(resources_ran_out(reason))
 
     def _command(self, command: bytes) -> None:
         if self._lost is None:
@@ -304,30 +300,3 @@ class ProcessScriptRunner:
             self._loop.call_soon(self._jobs.popleft().resume, ScriptOutcome(failure=failure))
         if tell:
             self._on_lost(reason)
-
-
-def _answer(host: HostCall, message: Call) -> Answer:
-    """Answer a call of the script, in the transaction of the request that waits for it."""
-    try:
-        return Answer(host(message.name, message.arguments))
-    except HostError as error:
-        return Answer(refusal=str(error))
-
-
-def _outcome_of(end: End) -> ScriptOutcome:
-    if end.kind is None:
-        return ScriptOutcome(value=end.value, steps=end.steps)
-    prefix = RESOURCE_PREFIX if end.kind is FailureKind.RESOURCE else ""
-    failure = ScriptFailure(end.kind, prefix + end.reason, end.trace)
-    return ScriptOutcome(failure=failure, steps=end.steps)
-
-
-def _reason_of(status: int, limits: ScriptLimits) -> str:
-    """Say what a script did whose process ended by itself."""
-    if status == -signal.SIGXCPU:
-        return f"the script took more than {limits.cpu_seconds_max} s of processor time"
-    if status in {-signal.SIGABRT, -signal.SIGBUS, BROKEN_EXIT_STATUS}:
-        return f"the script used more than {limits.memory_bytes_max} bytes of memory"
-    if status == -signal.SIGSEGV:
-        return "the script nested calls or data deeper than the interpreter's stack"
-    return f"the script ended its process (status {status})"

@@ -34,7 +34,14 @@ from governance.scripting import (
 )
 from ledger.base.errors import FormatError
 from ledger.launch.script_worker_wire import (
+    BROKEN_EXIT_STATUS,
+    CONTROL_SIZE_MAX,
+    ENDED,
     LENGTH_SIZE,
+    PROTOCOL_EXIT_STATUS,
+    START,
+    STARTED,
+    STOP,
     Answer,
     Call,
     End,
@@ -45,18 +52,6 @@ from ledger.launch.script_worker_wire import (
     decode_to_script,
     encode,
 )
-
-START = b"start"
-STOP = b"stop"
-STARTED = b"started"
-ENDED = b"ended "
-CONTROL_SIZE_MAX = 256
-"""Longest datagram of the control socket."""
-
-BROKEN_EXIT_STATUS = 71
-"""Exit status of a script process whose interpreter broke, as it does without memory."""
-PROTOCOL_EXIT_STATUS = 70
-"""Exit status of a script process that lost the thread of its conversation."""
 
 
 def main(control_fd: int) -> None:

@@ -1,4 +1,7 @@
-"""What passes between the node and a process that runs scripts: MessagePack in frames.
+"""What passes between the node and the processes that run scripts.
+
+With the keeper: words in datagrams, see ``script_worker``. With a script process: MessagePack in
+frames.
 
 A frame is ``u32 length || body``, little-endian. The node sends ``Run`` and then an ``Answer`` for
 every ``Call``; the script process sends ``Call`` any number of times and then ``End``. Values are
@@ -12,6 +15,18 @@ import msgspec
 
 from governance.scripting import FailureKind, ScriptLimits
 from ledger.base.errors import FormatError
+
+START = b"start"
+STOP = b"stop"
+STARTED = b"started"
+ENDED = b"ended "
+CONTROL_SIZE_MAX = 256
+"""Longest datagram of the control socket."""
+
+BROKEN_EXIT_STATUS = 71
+"""Exit status of a script process whose interpreter broke, as it does without memory."""
+PROTOCOL_EXIT_STATUS = 70
+"""Exit status of a script process that lost the thread of its conversation."""
 
 LENGTH_SIZE = 4
 FRAME_SIZE_MAX = 16 * 1024 * 1024

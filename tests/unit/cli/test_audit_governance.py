@@ -1,7 +1,6 @@
 """``quorate audit --governance``: its words, its exit codes, and the process its scripts run in."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,18 +8,15 @@ from typer.testing import CliRunner, Result
 
 from governance.replay.recorded import recorded
 from governance.replay.report import ReplayReport
-from governance.scripting import DEFAULT_LIMITS, FailureKind, HostError, ScriptCall, ScriptLimits
-from ledger.base.errors import UnavailableError
 from ledger.base.ids import TxId
 from ledger.cli.audit import app
 from ledger.cli.audit_governance import lines_of
-from ledger.cli.audit_governance_scripts import ScriptProcess, script_process
 from ledger.codec.entry import parse_entry
 from ledger.codec.writeset import Changes
+from ledger.launch.script_process import script_process
 from ledger.tables.members import PROPOSALS_INFO
 from tests.unit.governance.replay_kit import bent, replayed, save
 from tests.unit.governance.replay_story import story
-from tests.unit.governance.test_gov_worker import ATTACKS
 
 
 def run(*arguments: object) -> Result:
@@ -99,73 +95,7 @@ def test_too_many_warnings_are_counted() -> None:
     assert "governance: none messages; unsigned: none; proposals: none" in lines
 
 
-# -- scripts -----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[ScriptProcess]:
-    with script_process() as it:
-        yield it
-
-
-def echo(name: str, arguments: list[object]) -> object:
-    if name == "kv.clear":
-        raise HostError("no clearing today")
-    if name == "kv.size":
-        return "a" * 20_000_000
-    return [name, arguments]
-
-
-def call(source: str, *arguments: object, limits: ScriptLimits = DEFAULT_LIMITS) -> ScriptCall:
-    return ScriptCall("ballot", source, "f", arguments, limits)
-
-
-def test_values_calls_and_failures_cross_the_processes(process: ScriptProcess) -> None:
-    value = {"a": [1, 2.5, None, True, "ü"]}
-    assert process.run(call("def f(x): return x", value), echo).value == value
-    called = process.run(call("def f(): return kv.put('t', 'k', 1)"), echo)
-    assert called.value == ["kv.put", ["t", "k", 1]]
-    for source, kind, words in (
-        ("def f(): fail('no')", FailureKind.REFUSED, "no"),
-        ("def f(): kv.clear('t')", FailureKind.ERROR, "no clearing today"),
-        ("def f(): return 1 << 70", FailureKind.ERROR, "cannot be passed on"),
-        ("def f(): return kv.size('t')", FailureKind.ERROR, "want at most"),
-    ):
-        failure = process.run(call(source), echo).failure
-        assert failure is not None
-        assert failure.kind is kind
-        assert words in failure.reason
-    huge = process.run(call("def f(x): pass", "a" * 20_000_000), echo).failure
-    assert huge is not None
-    assert huge.kind is FailureKind.ERROR
-
-
-@pytest.mark.parametrize(
-    "name", ["list doubled", "deep data returned", "squaring", "recursion", "brackets"]
-)
-def test_an_attack_costs_nothing_but_its_process(process: ScriptProcess, name: str) -> None:
-    limits = ScriptLimits(cpu_seconds_max=1)
-    failure = process.run(call(ATTACKS[name], limits=limits), echo).failure
-    assert failure is not None
-    assert process.run(call("def f(): return 7"), echo).value == 7
-
-
-def test_a_script_that_takes_too_long_is_stopped(process: ScriptProcess) -> None:
-    limits = ScriptLimits(wall_ms_max=200, cpu_seconds_max=60)
-    failure = process.run(call(ATTACKS["squaring"], limits=limits), echo).failure
-    assert failure is not None
-    assert failure.kind is FailureKind.RESOURCE
-    assert failure.reason == "the script took more than 200 ms"
-    assert process.run(call("def f(): return 7"), echo).value == 7
-
-
-def test_without_a_keeper_nothing_runs() -> None:
-    with script_process() as it:
-        it._keeper.process.kill()
-        it._keeper.process.wait()
-        with pytest.raises(UnavailableError, match="the process that runs scripts is gone"):
-            it.run(call("def f(): return 7"), echo)
-
-
-def test_a_replay_in_another_process_comes_to_the_same_result(process: ScriptProcess) -> None:
-    assert replayed(story().entries, process.run).to_json() == replayed(story().entries).to_json()
+def test_a_replay_in_another_process_comes_to_the_same_result() -> None:
+    with script_process() as process:
+        there = replayed(story().entries, process.run).to_json()
+    assert there == replayed(story().entries).to_json()

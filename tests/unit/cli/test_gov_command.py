@@ -1,6 +1,7 @@
 """``quorate gov`` without a service: building, checking, preparing, complaining."""
 
 import json
+import time
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
@@ -21,6 +22,11 @@ from ledger.crypto.keys import Curve
 
 NOW = 1_750_000_000
 ID = "ab" * 32
+CHECK_MAX_S = 60.0
+"""Far above the limits of a script, 3 s of processor time: other tests run at the same time."""
+SQUARED = "[x for x in [3] for k in range(60) for x in [x * x]][0]"
+"""Takes long without taking steps."""
+STEPS = "[None for k in range(60000000) if k < 0]"
 
 
 @pytest.fixture(name="member")
@@ -126,20 +132,66 @@ class TestCheck:
         assert "refuse it: never" in capsys.readouterr().out
 
     @pytest.mark.parametrize(
-        ("ballot", "verdict"),
+        ("ballot", "code", "verdict"),
         [
-            ("def vote(p, by): return len(p['actions']) == 0", "for"),
-            ("def vote(p, by): return False", "against"),
-            ("def vote(p, by): fail('hm')", "hm"),
+            ("def vote(p, by): return len(p['actions']) == 0", 0, "The ballot: for"),
+            ("def vote(p, by): return False", 0, "The ballot: against"),
+            ("def vote(p, by): return kv.size('public:ccf.gov.members.info') > 3", 0, "against"),
+            ("def vote(p, by): fail('hm')", 1, "The ballot fails: hm"),
+            ("def vote(p, by): fail('a\\n\\x1b[2Kb')", 1, r"fails: a\n\x1b[2Kb"),
+            ("def vote(p, by): return True # " + "x" * 65_536, 1, "want at most 65536"),
+            (f"x = {SQUARED}", 1, "fails: resources ran out: "),
+            (f"def vote(p, by): return {SQUARED} > 0", 1, "fails: resources ran out: "),
+            ("def vote(p, by): return len([0] * 1000000000)", 1, "bytes of memory"),
+            (f"def vote(p, by): return len({STEPS})", 1, "more than 50000000 steps"),
         ],
     )
     def test_ballots(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], ballot: str, verdict: str
+        self,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        ballot: str,
+        code: int,
+        verdict: str,
     ) -> None:
         file = tmp_path / "b.star"
         file.write_text(ballot)
-        assert self.check(tmp_path, "p.json", '{"actions": []}', "--ballot", str(file)) == 0
-        assert f"The ballot: {verdict}\n" in capsys.readouterr().out
+        assert self.check(tmp_path, "p.json", '{"actions": []}', "--ballot", str(file)) == code
+        first, second = capsys.readouterr().out.splitlines()
+        assert first.endswith(verdict) or verdict.removesuffix(" ") in first
+        assert second == "A service would take it."
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            (f"x = {SQUARED}", "does not load: resources ran out: "),
+            (f"x = {STEPS}", "does not load: the script took more than 50000000 steps"),
+            ("x = [0] * 1000000000", "bytes of memory"),
+            ("fail('one\\ntwo')", r"does not load: one\ntwo"),
+            ('\\"""\n' * 80_000, ""),  # slow to scan
+        ],
+    )
+    @pytest.mark.parametrize("kind", ["constitution", "ballot"])
+    def test_scripts_of_others_are_bounded(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, line: str, words: str
+    ) -> None:
+        source = constitution() if kind == "constitution" else "def vote(p, by): return True"
+        begin = time.monotonic()
+        assert self.check(tmp_path, "s.star", f"{source}\n{line}\n") == 1
+        assert time.monotonic() - begin < CHECK_MAX_S
+        shown = capsys.readouterr()
+        assert words in shown.out
+        assert len(shown.out.splitlines()) == 1
+        assert shown.err == ""
+
+    def test_a_constitution_of_others_judges_within_the_limits(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        hostile = tmp_path / "hostile.star"
+        hostile.write_text(f"def validate(proposal): return {SQUARED}\n")
+        option = ("--constitution", str(hostile))
+        assert self.check(tmp_path, "p.json", '{"actions": []}', *option) == 1
+        assert "refuse it: resources ran out: " in capsys.readouterr().out
 
 
 class TestVault:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from governance.interpreter import constitution_problem, passing_size, run
+from governance.interpreter import passing_size, run
+from governance.replay.offline import check_constitution
 from governance.script_source import source_problem
 from governance.scripting import FailureKind, HostError, ScriptCall, ScriptLimits, ScriptOutcome
 
 ROOT = Path(__file__).parents[3]
+BURN = "def burn():\n  for x in range(2147483647):\n    pass"
 
 
 def echo(name: str, arguments: list[Any]) -> object:
@@ -23,6 +25,10 @@ def echo(name: str, arguments: list[Any]) -> object:
 
 def call(source: str, *arguments: object, **limits: int) -> ScriptOutcome:
     return run(ScriptCall("script", source, "f", arguments, ScriptLimits(**limits)), echo)
+
+
+def problem_of(constitution: str, **limits: int) -> str | None:
+    return check_constitution(constitution, ScriptLimits(**limits), run)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +221,7 @@ class TestConstitution:
     GOOD = "def validate(p): pass\ndef resolve(p, by, votes, id): pass\ndef apply(p, id): pass\n"
 
     def test_one_that_defines_its_functions(self) -> None:
-        assert constitution_problem(self.GOOD, 10_000) is None
+        assert problem_of(self.GOOD) is None
 
     @pytest.mark.parametrize("name", ["validate", "resolve", "apply"])
     def test_one_that_lacks_a_function(self, name: str) -> None:
@@ -223,7 +229,7 @@ class TestConstitution:
             self.GOOD.replace(f"def {name}", f"def not_{name}"),
             self.GOOD + f"{name} = 3\n",
         ):
-            problem = constitution_problem(source, 10_000)
+            problem = problem_of(source)
             assert problem is not None
             assert name in problem
 
@@ -236,7 +242,7 @@ class TestConstitution:
         ],
     )
     def test_its_functions_take_what_they_are_called_with(self, bad: str, problem: str) -> None:
-        found = constitution_problem(self.GOOD + bad, 10_000)
+        found = problem_of(self.GOOD + bad)
         assert found is not None
         assert problem in found
 
@@ -254,12 +260,36 @@ class TestConstitution:
         ],
     )
     def test_what_its_functions_do_then_is_its_own_matter(self, fine: str) -> None:
-        assert constitution_problem(self.GOOD + fine, 10_000) is None
+        assert problem_of(self.GOOD + fine) is None
 
     def test_it_is_loaded_without_a_node(self) -> None:
-        problem = constitution_problem(self.GOOD + "x = kv.get('a')", 10_000)
+        problem = problem_of(self.GOOD + "x = kv.get('a')")
         assert problem is not None
         assert "no calls to the node while it loads" in problem
+
+    @pytest.mark.parametrize(
+        ("heavy", "problem"),
+        [
+            (f"{BURN}\nburn()", "the constitution does not load: the script took more than 5000"),
+            (f"{BURN}\n[burn() for x in range(2147483647)]", "does not load: the script took"),
+            ("def f(): f()\nf()", "the constitution does not load: the script's calls nest too"),
+            ("fail('not\\ntoday')", "the constitution does not load: not\ntoday"),
+            (
+                f"{BURN}\ndef apply(a, b): burn()",
+                "the constitution's apply does not end: the script took more than 5000 steps",
+            ),
+            ("#" * 600_000, "bytes, want at most"),
+            ("[[[[]]]]", None),
+        ],
+    )
+    def test_it_has_to_load_within_the_limits(self, heavy: str, problem: str | None) -> None:
+        found = problem_of(f"{self.GOOD}{heavy}\n", steps_max=5000)
+        assert found == problem or (found is not None and problem is not None and problem in found)
+
+    def test_one_within_another_takes_the_steps_of_the_other(self) -> None:
+        source = "def f(x):\n  return script.constitution_problem(x)"
+        problem = call(source, f"{self.GOOD}{BURN}\nburn()", steps_max=10_000).value
+        assert problem == ("the constitution does not load: the script took more than 10000 steps")
 
 
 SAME_STEPS = """

@@ -2,7 +2,9 @@
 
 import pytest
 
-from governance.interpreter import constitution_problem
+from governance.interpreter import run
+from governance.replay.offline import check_constitution
+from governance.scripting import DEFAULT_LIMITS
 from ledger.tables.service import SERVICE_CONFIG
 from tests.reference.governance_test_constitution import constitution_source
 from tests.unit.governance.gov_kit import NO, Consortium, action, first_member
@@ -19,7 +21,7 @@ def consortium() -> Consortium:
 
 
 def test_it_is_a_constitution() -> None:
-    assert constitution_problem(constitution_source(), 1 << 20) is None
+    assert check_constitution(constitution_source(), DEFAULT_LIMITS, run) is None
 
 
 @pytest.mark.parametrize(

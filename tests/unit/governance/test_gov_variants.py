@@ -3,7 +3,8 @@
 import pytest
 
 from governance.defaults import Variant, constitution, file_names, file_paths
-from governance.interpreter import constitution_problem
+from governance.interpreter import run
+from governance.replay.offline import check_constitution
 from governance.scripting import DEFAULT_LIMITS, LIMIT_RANGES
 from ledger.testing.app_client import Answer
 from tests.unit.governance.gov_kit import (
@@ -25,7 +26,7 @@ PROVISIONER = {"is_operator_provisioner": True}
 @pytest.mark.parametrize("variant", list(Variant))
 def test_every_variant_is_a_constitution(variant: Variant) -> None:
     source = constitution(variant)
-    assert constitution_problem(source, DEFAULT_LIMITS.source_bytes_max) is None
+    assert check_constitution(source, DEFAULT_LIMITS, run) is None
     assert len(file_paths(variant)) == len(file_names(variant))
     assert len(source) * 4 < DEFAULT_LIMITS.source_bytes_max
 

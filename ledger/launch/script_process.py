@@ -1,10 +1,15 @@
-"""Scripts of a replay run where scripts of a node run: in a process that they may take down.
+"""Runs scripts in another process, for those who have nothing else to do meanwhile.
 
-The same keeper and script process, spoken to by waiting for answers: a replay has nothing else
-to do meanwhile.
+The keeper and the script process are those of a running node, spoken to by waiting for answers:
+the check of a constitution before a node starts, ``quorate gov check`` and replays run scripts of
+others under the limits, and at no more risk, than a node does::
+
+    with script_process() as process:
+        outcome = process.run(call, host)
+
+A run ends after at most ``wall_ms_max`` of its limits, whatever the script does.
 """
 
-import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -14,20 +19,30 @@ from typing import Self
 from governance.scripting import (
     FailureKind,
     HostCall,
-    HostError,
     ScriptCall,
     ScriptFailure,
     ScriptOutcome,
 )
 from ledger.base.errors import FormatError, UnavailableError
+from ledger.launch.script_outcomes import (
+    answer,
+    outcome_of,
+    overdue,
+    reason_of,
+    resources_ran_out,
+    run_of,
+)
 from ledger.launch.script_runner import Keeper, start_keeper
-from ledger.launch.script_worker import CONTROL_SIZE_MAX, ENDED, START, STARTED, STOP
 from ledger.launch.script_worker_wire import (
+    CONTROL_SIZE_MAX,
+    ENDED,
+    START,
+    STARTED,
+    STOP,
     Answer,
     Call,
     End,
     FrameBuffer,
-    Run,
     ToNode,
     decode_to_node,
     encode,
@@ -60,24 +75,27 @@ class ScriptProcess:
             UnavailableError: the keeper is gone.
         """
         connection = self._connected()
-        message = Run(call.name, call.source, call.function, list(call.arguments), call.limits)
         try:
-            frame = encode(message)
+            frame = encode(run_of(call))
         except FormatError as error:
             return ScriptOutcome(failure=ScriptFailure(FailureKind.ERROR, str(error)))
         deadline = time.monotonic() + call.limits.wall_ms_max / 1000
+        connection.settimeout(call.limits.wall_ms_max / 1000)
         try:
             connection.sendall(frame)
             while True:
                 received = self._receive(connection, deadline)
                 if isinstance(received, End):
-                    return _outcome_of(received)
+                    return outcome_of(received)
                 connection.sendall(_answer(host, received))
         except TimeoutError:
             self._replace(kill=True)
-            return _ended(f"the script took more than {call.limits.wall_ms_max} ms")
-        except (OSError, EOFError, FormatError):
-            return _ended(f"the script took its process down ({self._replace(kill=True)})")
+            return resources_ran_out(overdue(call.limits))
+        except FormatError as error:
+            self._replace(kill=True)
+            return resources_ran_out(f"the process that runs scripts went astray: {error}")
+        except (OSError, EOFError):
+            return resources_ran_out(reason_of(self._replace(kill=False), call.limits))
 
     def close(self) -> None:
         """End the processes."""
@@ -110,8 +128,8 @@ class ScriptProcess:
             self._waiting += self._frames.feed(data)
         return decode_to_node(self._waiting.pop(0))
 
-    def _replace(self, *, kill: bool) -> str:
-        """Give a script process up; return how it ended."""
+    def _replace(self, *, kill: bool) -> int:
+        """Give a script process up; return how it ended, see ``reason_of``."""
         assert self._socket is not None, "only a process that ran is replaced"
         if kill:
             self._command(STOP)
@@ -120,8 +138,7 @@ class ScriptProcess:
         data, _, _, _ = self._control_message()
         if not data.startswith(ENDED):
             raise UnavailableError("the process that runs scripts went astray")
-        status = int(data.removeprefix(ENDED))
-        return f"status {status}" if status >= 0 else signal.Signals(-status).name
+        return int(data.removeprefix(ENDED))
 
     def _command(self, command: bytes) -> None:
         try:
@@ -152,22 +169,10 @@ def script_process() -> Iterator[ScriptProcess]:
         yield process
 
 
-def _answer(host: HostCall, call: ToNode) -> bytes:
-    if not isinstance(call, Call):
+def _answer(host: HostCall, message: ToNode) -> bytes:
+    if not isinstance(message, Call):
         raise FormatError("got another message, want a call")
     try:
-        return encode(Answer(host(call.name, call.arguments)))
-    except HostError as error:
-        return encode(Answer(refusal=str(error)))
+        return encode(answer(host, message))
     except FormatError as error:
         return encode(Answer(refusal=str(error)))
-
-
-def _ended(reason: str) -> ScriptOutcome:
-    return ScriptOutcome(failure=ScriptFailure(FailureKind.RESOURCE, reason))
-
-
-def _outcome_of(end: End) -> ScriptOutcome:
-    if end.kind is None:
-        return ScriptOutcome(value=end.value, steps=end.steps)
-    return ScriptOutcome(failure=ScriptFailure(end.kind, end.reason, end.trace), steps=end.steps)
