@@ -3,7 +3,7 @@
 Steps, depth, source size and calls back are bounded here and are the same on every machine.
 Memory, and builtins that run long without a step (``"a" * n``, sorting, big integers), are not:
 whoever runs scripts of others does so in a process with limits of its own. Deep data
-(a million nested lists) can end this process.
+(a million nested lists) can end this process. There is no way to run a script without limits.
 """
 
 import re

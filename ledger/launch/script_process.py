@@ -54,7 +54,7 @@ KEEPER_PATIENCE_S = 30.0
 
 
 class ScriptProcess:
-    """Runs scripts one after the other; see ``script_processes``."""
+    """Runs scripts one after the other; see ``script_process``."""
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
