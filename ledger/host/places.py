@@ -6,7 +6,7 @@ cannot (a full disk, a directory that is removed meanwhile) still ends the node.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ledger.base.errors import FormatError
@@ -21,8 +21,10 @@ def unusable_places(configuration: Configuration) -> Problems:
         if os.access(directory, os.F_OK) and not _is_directory(Path(directory)):
             got = f"{show(directory)}, which is a file"
             problems.append(Problem(f"ledger.read_only_directories[{i}]", got, "a directory"))
+    ledger = Path(configuration.ledger.directory).absolute()
+    to_be_made = {ledger, *ledger.parents}
     for key, path in _output_files(configuration):
-        problem = _why_not_written(Path(path))
+        problem = _why_not_written(Path(path), to_be_made)
         if problem is not None:
             problems.append(Problem(key, f"{show(path)}, {problem}", "a file that can be written"))
     return problems
@@ -63,12 +65,18 @@ def _output_files(configuration: Configuration) -> Iterator[tuple[str, str]]:
         yield "command.service_certificate_file", command.service_certificate_file
 
 
-def _why_not_written(path: Path) -> str | None:
-    """Return what is wrong with a file that will be put in place of whatever is there."""
+def _why_not_written(path: Path, to_be_made: Collection[Path]) -> str | None:
+    """Return what is wrong with a file that will be put in place of whatever is there.
+
+    Args:
+        path: The file.
+        to_be_made: Directories that are made for the ledger before the file is written.
+    """
     if _is_directory(path):
         return "which is a directory"
     if not _is_directory(path.parent):
-        return "whose directory does not exist"
+        made = path.parent.absolute() in to_be_made and not os.access(path.parent, os.F_OK)
+        return None if made else "whose directory does not exist"
     if not os.access(path.parent, os.W_OK | os.X_OK):
         return "whose directory cannot be written"
     return None

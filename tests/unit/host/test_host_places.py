@@ -32,6 +32,13 @@ def test_what_is_usable() -> None:
     assert lines(output_files={"pid_file": "directory/pid", "rpc_addresses_file": "file"}) == []
 
 
+def test_output_file_beside_a_ledger_directory_that_is_still_to_be_made() -> None:
+    ledger = {"directory": "node/data/ledger"}
+    for file in ("node/pid", "node/data/pid", "node/data/ledger/pid"):
+        assert lines(ledger=ledger, output_files={"pid_file": file}) == []
+    assert len(lines(ledger=ledger, output_files={"pid_file": "node/other/pid"})) == 1
+
+
 @pytest.mark.parametrize(
     ("file", "why"),
     [
