@@ -58,6 +58,11 @@ T = TypeVar("T")
 SWEEP_INTERVAL_MS = 250
 """How often time passes for sessions; the precision of their timeouts."""
 
+BRAKE_MAX_MS = 50
+"""How long a crowd of clients is held back at most: less than a refusal costs them."""
+_BRAKE_STEPS_MAX = 50
+_BRAKE_STEP_S = BRAKE_MAX_MS / 1000 / _BRAKE_STEPS_MAX
+
 HOST_GONE = "the host process closed the channel"
 
 _WORKER_STOP_S = 1.0
@@ -82,12 +87,15 @@ class Link:
 
     Attributes:
         on_turn: Called once per loop turn in which something happened.
+        congested: Whether clients come faster than what they write can commit; a crowd is held
+            back for a moment then, at most ``BRAKE_MAX_MS``.
         metrics: Counters of all sessions.
         timers: ``every`` and ``wake_in``.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.on_turn: Callable[[], None] = _nothing
+        self.congested: Callable[[], bool] = _never
         self.metrics = NodeMetrics()
         self._turn_wanted = False
         self._in_turn = False
@@ -99,6 +107,8 @@ class Link:
         self._arrived: list[Connection] = []
         self._reads = 0
         self._crowded = False
+        self._patience = _BRAKE_STEPS_MAX
+        self._held = False
         self._to_flush: list[Flushing] = []
         self._host: HostChannel | None = None
         self._host_watched = False
@@ -286,10 +296,18 @@ class Link:
     # -- the stages and the turn -------------------------------------------------------
 
     def _serve_crowd(self) -> None:
-        if self._arrived:  # else a turn came first and took them along
-            self._serve()
-            # Not at once: these answers leave first, and what has come meanwhile is read.
-            self.want_turn()
+        if not self._arrived:
+            return  # a turn came first and took them along
+        if self._patience > 0 and self.congested():
+            self._patience -= 1
+            self._held = True
+            self._loop.call_later(_BRAKE_STEP_S, self._serve_crowd)
+            return
+        self._patience = _BRAKE_STEPS_MAX
+        self._held = False
+        self._serve()
+        # Not at once: these answers leave first, and what has come meanwhile is read.
+        self.want_turn()
 
     def _serve(self) -> None:
         arrived, self._arrived = self._arrived, []
@@ -315,10 +333,10 @@ class Link:
 
     def _turn(self) -> None:
         self._turn_wanted = False
-        if self._arrived:  # something else of this round wanted the turn before them
+        if self._arrived and not self._held:  # something else wanted the turn before them
             self._serve()
         self._in_turn = True
-        self._crowded = self._reads > 1
+        self._crowded = self._reads > 1 or self._held
         self._reads = 0
         try:
             self._flush_connections()
@@ -382,6 +400,10 @@ class Link:
         if isinstance(error, OSError) and "transport" in context:
             return  # the network's: the connection is lost and told so. Ours never get here
         self.failed(error or RuntimeError(context.get("message", "the event loop failed")))
+
+
+def _never() -> bool:
+    return False
 
 
 def _nothing() -> None:

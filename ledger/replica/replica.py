@@ -263,6 +263,12 @@ class Replica:
         return 0 < self._uncommitted_max <= self.store.version - self.commit_id.seqno
 
     @property
+    def is_congested(self) -> bool:
+        """Whether half of that is reached: whoever slows clients down now need not refuse them."""
+        uncommitted = self.store.version - self.commit_id.seqno
+        return self.is_primary and 0 < self._uncommitted_max < 2 * uncommitted
+
+    @property
     def _last_in_consensus(self) -> int:
         return self.raft.last
 

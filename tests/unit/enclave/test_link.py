@@ -5,6 +5,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from itertools import count
 
 import pytest
 from typing_extensions import override
@@ -14,7 +15,7 @@ from ledger.boundary.frames import TO_HOST, FrameDecoder, encode
 from ledger.boundary.to_enclave import Persisted
 from ledger.boundary.to_host import Append, Committed
 from ledger.enclave.connections import Connection
-from ledger.enclave.link import HOST_GONE, Link
+from ledger.enclave.link import BRAKE_MAX_MS, HOST_GONE, Link
 from ledger.enclave.peers import Wire
 from ledger.enclave.session_limits import SessionLimits
 from ledger.enclave.system import SystemClock, SystemEntropy, raise_descriptor_limit
@@ -205,6 +206,23 @@ def test_turn_follows_a_crowd_without_anything_else(link: Link) -> None:
     link.loop.call_later(DEADLINE_MS / 1000, link.stop, "no turn came")
     assert link.run().reason == "done"
     crowd.close()
+
+
+@pytest.mark.parametrize("last", [3, 1_000_000])
+def test_crowd_is_held_back_while_what_it_writes_cannot_commit(link: Link, last: int) -> None:
+    asked = count(1)
+    calls = 0
+
+    def congested() -> bool:
+        nonlocal calls
+        calls = next(asked)
+        return calls <= last
+
+    link.congested = congested
+    crowd = Crowd(link, 3, lambda _: None)
+    assert link.run().reason == "done", "it is served in the end"
+    assert calls == min(last + 1, BRAKE_MAX_MS)
+    assert [statuses(answer) for answer in crowd.close()] == [[200]] * 3
 
 
 def test_turn_takes_along_what_was_read_before_it(link: Link) -> None:

@@ -71,6 +71,7 @@ def test_every_id_given_out_counts_as_uncommitted_at_once(limit: int, full: bool
         assert not node.replica.at_capacity
         node.write(key, "1")
     assert node.replica.at_capacity is full
+    assert node.replica.is_congested is (limit > 0)
     node.clock.ms += 20
     node.settle()
     assert not node.replica.at_capacity
