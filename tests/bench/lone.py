@@ -75,18 +75,21 @@ def lone_writes(load: "Load", count: int) -> dict[str, list[float]]:
 
     Returns:
         Milliseconds of each write: ``answered``; ``committed``, from sending to the first answer
-        of ``/app/tx`` that says so; and ``preferred``, from sending to the answer that was asked
-        to wait for commit.
+        of ``/app/tx`` that says so; ``preferred``, from sending to the answer that was asked
+        to wait for commit; and ``overslept``, how late the machine ended the pause before each
+        write: a lone write waits for the node and for the caller to be woken alike.
 
     Raises:
         OSError: a write failed, or was not committed in time.
     """
     caller = Caller(load.address, client_context(load))
     try:
-        answered, committed = [], []
+        answered, committed, overslept = [], [], []
         for number in range(count):
+            paused = time.perf_counter()
             time.sleep(_PAUSE_S)
             start = time.perf_counter()
+            overslept.append((start - paused - _PAUSE_S) * 1e3)
             transaction = _write(caller, number, "")
             answered.append((time.perf_counter() - start) * 1e3)
             _await_commit(caller, transaction)
@@ -99,7 +102,12 @@ def lone_writes(load: "Load", count: int) -> dict[str, list[float]]:
             preferred.append((time.perf_counter() - start) * 1e3)
     finally:
         caller.close()
-    return {"answered": answered, "committed": committed, "preferred": preferred}
+    return {
+        "answered": answered,
+        "committed": committed,
+        "preferred": preferred,
+        "overslept": overslept,
+    }
 
 
 def median_and_worst(times: list[float]) -> tuple[float, float]:

@@ -151,7 +151,7 @@ def test_a_timed_load_ends_and_leaves_nothing_outstanding(
     assert result.failed == {}
     assert 0.2 <= result.seconds < 5
     assert 0 < result.answers <= server.answered
-    assert 0 < result.cpu_share <= 1.1
+    assert 0 < result.cpu_share <= 2.1  # the server is a thread of the same process
 
 
 def test_lone_writes(server: SplittingServer, identity: Path) -> None:
@@ -161,6 +161,7 @@ def test_lone_writes(server: SplittingServer, identity: Path) -> None:
         "answered": 3,
         "committed": 3,
         "preferred": 3,
+        "overslept": 3,
     }
     assert all(a <= c for a, c in zip(times["answered"], times["committed"], strict=True))
 
