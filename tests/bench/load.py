@@ -197,17 +197,17 @@ class _Generator:
             connection.socket.setblocking(False)
             by_descriptor[connection.socket.fileno()] = connection
             poll.register(connection.socket.fileno(), select.EPOLLIN)
-        start, cpu = time.perf_counter(), time.process_time()
+        start, cpu = time.perf_counter(), time.thread_time()
         for connection in self._connections:
             self._send(connection, load.depth, start)
         if not load.count:
             self._pump(poll, by_descriptor, start + load.warm_up_seconds)
             self._warm_up_answers = len(self._latencies)
             self._latencies, self._failed = array("f"), {}
-            start, cpu = time.perf_counter(), time.process_time()
+            start, cpu = time.perf_counter(), time.thread_time()
         end = start + (load.seconds if not load.count else 1e9)
         self._pump(poll, by_descriptor, end)
-        seconds, used = time.perf_counter() - start, time.process_time() - cpu
+        seconds, used = time.perf_counter() - start, time.thread_time() - cpu
         result = self._result(seconds, used)
         self._unsent = 0
         self._pump(poll, by_descriptor, time.perf_counter() + SILENCE_MAX_S)
