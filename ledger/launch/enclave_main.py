@@ -1,7 +1,8 @@
-"""The enclave process: ``python -I … ledger.launch.enclave_main STREAM NODE RPC…``.
+"""The enclave process: ``python -I … ledger.launch.enclave_main LAST-WORD STREAM NODE RPC…``.
 
-The arguments are descriptor numbers: the socket pair with the host, the listening socket for other
-nodes, and one listening socket for each RPC interface in the order of the configuration.
+The first argument is for the keeper (``last_word``). The others are descriptor numbers: the socket
+pair with the host, the listening socket for other nodes, and one listening socket for each RPC
+interface in the order of the configuration.
 """
 
 import gc
@@ -16,6 +17,7 @@ from ledger.boundary.to_host import Log, Stopping
 from ledger.enclave.link import Link
 from ledger.enclave.platforms import die_with_parent
 from ledger.enclave.system import SystemClock, SystemEntropy
+from ledger.launch.last_word import LastWord
 from ledger.launch.membership import refuse_kept_ledger
 from ledger.launch.node import Node, Sockets
 
@@ -28,7 +30,8 @@ and no pause above 5 ms; most of what is young is gone before anybody looks at i
 class Enclave:
     """The process before and after it knows its configuration."""
 
-    def __init__(self, descriptors: list[int]) -> None:
+    def __init__(self, last_word: LastWord, descriptors: list[int]) -> None:
+        self._last_word = last_word
         stream, node_to_node, *rpc = (socket.socket(fileno=number) for number in descriptors)
         self._sockets = Sockets(node_to_node, rpc)
         self._link = Link(SystemClock())
@@ -55,7 +58,12 @@ class Enclave:
         try:
             refuse_kept_ledger(message)
             self._node = Node(
-                self._link, message.settings, self._sockets, SystemClock(), SystemEntropy()
+                self._link,
+                message.settings,
+                self._sockets,
+                self._last_word,
+                SystemClock(),
+                SystemEntropy(),
             )
             self._node.begin()
         except LedgerError as error:
@@ -66,10 +74,11 @@ class Enclave:
 
 
 def main() -> None:
-    """Run the process; its arguments are descriptor numbers."""
+    """Run the process."""
     die_with_parent(os.getppid())
     gc.set_threshold(*_GC_THRESHOLD)
-    Enclave([int(argument) for argument in sys.argv[1:]]).run()
+    last_word, *descriptors = sys.argv[1:]
+    Enclave(LastWord.parse(last_word), [int(number) for number in descriptors]).run()
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from ledger.launch.identity import new_node_identity
 from ledger.launch.joining import Joined, Joining
 from ledger.launch.jwt_refresh import JwtRefresh
 from ledger.launch.keys import Keys
+from ledger.launch.last_word import LastWord
 from ledger.launch.membership import own_record, start_service
 from ledger.launch.network import Dialling, NodeNetwork
 from ledger.launch.openings import Openings
@@ -63,7 +64,13 @@ class Node:
     """One node, from its configuration to its end."""
 
     def __init__(
-        self, link: Link, settings: Settings, sockets: Sockets, clock: Clock, entropy: Entropy
+        self,
+        link: Link,
+        settings: Settings,
+        sockets: Sockets,
+        last_word: LastWord,
+        clock: Clock,
+        entropy: Entropy,
     ) -> None:
         self._link = link
         self._settings = settings
@@ -88,7 +95,8 @@ class Node:
         self._backend = choose_backend()
         self._log.info(f"TLS by {self._backend.name}")
         self._connect(jitter_from(entropy))
-        self._runner = ProcessScriptRunner(start_keeper(), link.loop, self._scripts_lost)
+        keeper = start_keeper(last_word)
+        self._runner = ProcessScriptRunner(keeper, link.loop, self._scripts_lost)
         self.pipeline = self._build_pipeline(entropy)
         self._placement.dispatcher = self.pipeline
         self._certificates = Certificates(

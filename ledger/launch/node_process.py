@@ -30,6 +30,7 @@ from ledger.host.process import EnclaveProcess
 from ledger.host.restore import open_ledger
 from ledger.host.sockets import Listener, listen
 from ledger.launch.arguments import NodeArguments, version_text
+from ledger.launch.last_word import Farewell
 from ledger.launch.node_process_command import enclave_command
 from ledger.launch.start_checks import refuse_optimised_interpreter
 
@@ -167,6 +168,7 @@ class _Node:
         )
         loop = Loop()
         host = HostNode(loop, self._log, files, self._write_output_files, options)
+        farewell = Farewell(json_lines=configuration.logging_format == "Json")
         ours, theirs = stream_pair()
         descriptors = [
             theirs.fileno(),
@@ -175,8 +177,10 @@ class _Node:
         ]
 
         def start() -> EnclaveProcess:
-            arguments = [*command, *map(str, descriptors)]
-            return EnclaveProcess(loop, arguments, descriptors, self._log, host.on_exit)
+            last_word = farewell.last_word
+            arguments = [*command, last_word.argument(), *map(str, descriptors)]
+            inherited = [*last_word.descriptors, *descriptors]
+            return EnclaveProcess(loop, arguments, inherited, self._log, host.on_exit)
 
         try:
             link = host.attach(ours, start)
@@ -188,6 +192,7 @@ class _Node:
             host.abandon()
             return EXIT_FAILED
         finally:
+            farewell.said()
             loop.close()
         return host.exit_code
 

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -27,6 +27,7 @@ from governance.scripting import (
     ScriptOutcome,
 )
 from ledger.base.errors import FormatError
+from ledger.launch.last_word import LastWord
 from ledger.launch.script_outcomes import (
     answer,
     outcome_of,
@@ -37,6 +38,7 @@ from ledger.launch.script_outcomes import (
 )
 from ledger.launch.script_worker_wire import (
     CONTROL_SIZE_MAX,
+    DISMISS,
     ENDED,
     START,
     STARTED,
@@ -54,8 +56,8 @@ QUEUE_MAX = 256
 """Most scripts that wait; each holds a request and its transaction."""
 
 _BOOTSTRAP = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from ledger.launch.script_worker import main; main(int(sys.argv[1]))"
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from ledger.launch.script_worker import main; main(int(sys.argv[1]), sys.argv[2])"
 )
 
 
@@ -72,20 +74,22 @@ class Keeper:
     control: socket.socket
 
 
-def start_keeper(paths: Sequence[str] | None = None) -> Keeper:
+def start_keeper(last_word: LastWord | None = None) -> Keeper:
     """Start the keeper: isolated Python, empty environment, nothing inherited but one socket.
 
     Args:
-        paths: Import path of the new process; that of this one when None.
+        last_word: What it has to say when the host was killed; inherited too.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     fd = theirs.fileno()
-    search = [path for path in (sys.path if paths is None else paths) if path]
+    inherited = () if last_word is None else last_word.descriptors
+    spoken = "" if last_word is None else last_word.argument()
+    search = [path for path in sys.path if path]
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and a constant program
-        [sys.executable, "-I", "-c", _BOOTSTRAP, str(fd), *search],
+        [sys.executable, "-I", "-c", _BOOTSTRAP, str(fd), spoken, *search],
         env={},
         cwd="/",
-        pass_fds=(fd,),
+        pass_fds=(fd, *inherited),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -185,6 +189,7 @@ class ProcessScriptRunner:
 
     def close(self) -> None:
         """End the processes; scripts that wait or run become unavailable."""
+        self._command(DISMISS)
         self._lose("the node stops", tell=False)
         self._keeper.process.wait()
 

@@ -9,6 +9,7 @@ down (memory, time, a stack overflow) costs a fork of a few milliseconds and not
     node ◀─"started" + script socket── keeper          node ◀─Call── script process
     node ──"stop"───▶ keeper: kills                    node ──Answer▶ script process
     node ◀─"ended …"─ keeper: it died, and how         node ◀─End─── script process
+    node ──"dismiss"▶ keeper: the node ends in order
 
 A script process has no environment, no files but its socket, cannot open or write any, and runs
 each script under its own bounds of address space and processor time.
@@ -21,7 +22,6 @@ import resource
 import select
 import signal
 import socket
-import sys
 
 from governance.interpreter import run
 from governance.scripting import (
@@ -33,9 +33,11 @@ from governance.scripting import (
     ScriptOutcome,
 )
 from ledger.base.errors import FormatError
+from ledger.launch.last_word import LastWord
 from ledger.launch.script_worker_wire import (
     BROKEN_EXIT_STATUS,
     CONTROL_SIZE_MAX,
+    DISMISS,
     ENDED,
     LENGTH_SIZE,
     PROTOCOL_EXIT_STATUS,
@@ -54,15 +56,24 @@ from ledger.launch.script_worker_wire import (
 )
 
 
-def main(control_fd: int) -> None:
-    """Be the keeper until the node closes the control socket."""
+def main(control_fd: int, last_word_argument: str) -> None:
+    """Be the keeper until the node closes the control socket.
+
+    Args:
+        control_fd: Our end of it.
+        last_word_argument: For when that is because the host was killed; empty without a host.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the node decides when scripts end
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _warm_up()
     gc.collect()
     gc.freeze()
-    _Keeper(socket.socket(fileno=control_fd)).serve()
+    last_word = LastWord.parse(last_word_argument) if last_word_argument else None
+    keeper = _Keeper(socket.socket(fileno=control_fd), last_word)
+    keeper.serve()
+    if last_word is not None and not keeper.is_dismissed:
+        last_word.say()
 
 
 def _warm_up() -> None:
@@ -89,10 +100,16 @@ def refuse(value):
 
 
 class _Keeper:
-    """Forks one script process at a time and says how it ended."""
+    """Forks one script process at a time and says how it ended.
 
-    def __init__(self, control: socket.socket) -> None:
+    Attributes:
+        is_dismissed: Whether the node has said that it ends.
+    """
+
+    def __init__(self, control: socket.socket, last_word: LastWord | None) -> None:
         self._control = control
+        self._last_word = last_word
+        self.is_dismissed = False
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._child: int | None = None
@@ -114,6 +131,8 @@ class _Keeper:
             self._start()
         elif command == STOP:
             self._kill()
+        elif command == DISMISS:
+            self.is_dismissed = True
         return bool(command)
 
     def _start(self) -> None:
@@ -122,6 +141,8 @@ class _Keeper:
         if child == 0:
             theirs.close()
             self._control.close()
+            if self._last_word is not None:
+                self._last_word.close()
             _serve_scripts(ours)
         ours.close()
         self._child = child
@@ -246,7 +267,3 @@ def _end_of(outcome: ScriptOutcome) -> End:
     if failure is None:
         return End(outcome.steps, outcome.value)
     return End(outcome.steps, None, failure.kind, failure.reason, failure.trace)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

@@ -227,8 +227,9 @@ def test_killed_enclave_ends_the_host_within_a_second(node: Node) -> None:
     wait_until("all of it ended", lambda: not any(map(is_alive, everything)))
 
 
-def test_killed_host_ends_the_enclave_within_a_second(node: Node) -> None:
-    node.start()
+@pytest.mark.parametrize("log_format", ["Text", "Json"])
+def test_killed_host_ends_the_enclave_within_a_second(node: Node, log_format: str) -> None:
+    node.start(node.configuration(logging={"format": log_format}))
     node.wait_until_started()
     enclave = node.enclave_pid()
     everything = descendants(node.pid)
@@ -238,6 +239,8 @@ def test_killed_host_ends_the_enclave_within_a_second(node: Node) -> None:
     assert time.monotonic() - started < 1
     wait_until("all of it ended", lambda: not any(map(is_alive, everything)))
     node.exit_code()
+    last = json.loads(node.last_line()) if log_format == "Json" else {"msg": node.last_line()}
+    assert last["msg"].endswith("The host was killed, or crashed, and the enclave ended with it")
 
 
 def test_stopped_and_continued_node_goes_on(node: Node) -> None:

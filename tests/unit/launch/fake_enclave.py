@@ -72,7 +72,8 @@ class Fake:
 def main() -> int:
     parent = os.getppid()
     die_with_parent(parent)
-    pair, *listeners = map(int, sys.argv[1:])
+    _, *descriptors = sys.argv[1:]
+    pair, *listeners = map(int, descriptors)
     fake = Fake(socket.socket(fileno=pair))
     mode = fake.start(listeners)
     fake.log(f"pid {os.getpid()}")
