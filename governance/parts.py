@@ -38,7 +38,8 @@ class LedgerView(Protocol):
     def await_root(self, seqno: int) -> Suspension | None:
         """Return what to wait for until ``root_at`` can answer, None when it can.
 
-        Leaves behind a signature that is being made are not known yet.
+        Leaves behind a signature that is being made are not known yet. Ask again after the wait:
+        there may be another one.
         """
         ...
 

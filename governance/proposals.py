@@ -35,8 +35,7 @@ OPEN_BYTES_MAX = 8 * 1024 * 1024
 def create(parts: GovernanceParts, ctx: CallContext) -> Steps:
     """Take a proposal in and decide it as far as it can be decided."""
     request = signed_request(ctx)
-    wait = parts.ledger.await_root(ctx.tx.read_version)
-    if wait is not None:
+    while (wait := parts.ledger.await_root(ctx.tx.read_version)) is not None:
         yield wait
     root = parts.ledger.root_at(ctx.tx.read_version)
     proposal_id = request.proposal_id_under(root)

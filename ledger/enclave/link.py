@@ -58,10 +58,7 @@ T = TypeVar("T")
 SWEEP_INTERVAL_MS = 250
 """How often time passes for sessions; the precision of their timeouts."""
 
-BRAKE_MAX_MS = 50
-"""How long a crowd of clients is held back at most: less than a refusal costs them."""
-_BRAKE_STEPS_MAX = 50
-_BRAKE_STEP_S = BRAKE_MAX_MS / 1000 / _BRAKE_STEPS_MAX
+_BRAKE_STEP_MS = 1
 
 HOST_GONE = "the host process closed the channel"
 
@@ -87,15 +84,15 @@ class Link:
 
     Attributes:
         on_turn: Called once per loop turn in which something happened.
-        congested: Whether clients come faster than what they write can commit; a crowd is held
-            back for a moment then, at most ``BRAKE_MAX_MS``.
+        brake_ms: How long what clients have sent may be held back now, because they come faster
+            than what they write can be signed or committed; 0 not at all.
         metrics: Counters of all sessions.
         timers: ``every`` and ``wake_in``.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.on_turn: Callable[[], None] = _nothing
-        self.congested: Callable[[], bool] = _never
+        self.brake_ms: Callable[[], int] = _no_brake
         self.metrics = NodeMetrics()
         self._turn_wanted = False
         self._in_turn = False
@@ -107,8 +104,7 @@ class Link:
         self._arrived: list[Connection] = []
         self._reads = 0
         self._crowded = False
-        self._patience = _BRAKE_STEPS_MAX
-        self._held = False
+        self._held_ms = 0
         self._to_flush: list[Flushing] = []
         self._host: HostChannel | None = None
         self._host_watched = False
@@ -255,7 +251,7 @@ class Link:
     def arrived(self, connection: Connection) -> bool:
         """See ``LoopSide``. There are others if there were in the last turn."""
         self._reads += 1
-        if not self._crowded:
+        if not (self._crowded or self.brake_ms()):
             self.want_turn()
             return False
         if not self._arrived:
@@ -298,13 +294,11 @@ class Link:
     def _serve_crowd(self) -> None:
         if not self._arrived:
             return  # a turn came first and took them along
-        if self._patience > 0 and self.congested():
-            self._patience -= 1
-            self._held = True
-            self._loop.call_later(_BRAKE_STEP_S, self._serve_crowd)
+        if self._held_ms < self.brake_ms():
+            self._held_ms += _BRAKE_STEP_MS
+            self._loop.call_later(_BRAKE_STEP_MS / 1000, self._serve_crowd)
             return
-        self._patience = _BRAKE_STEPS_MAX
-        self._held = False
+        self._held_ms = 0
         self._serve()
         # Not at once: these answers leave first, and what has come meanwhile is read.
         self.want_turn()
@@ -333,10 +327,10 @@ class Link:
 
     def _turn(self) -> None:
         self._turn_wanted = False
-        if self._arrived and not self._held:  # something else wanted the turn before them
+        if self._arrived and not self._held_ms:  # something else wanted the turn before them
             self._serve()
         self._in_turn = True
-        self._crowded = self._reads > 1 or self._held
+        self._crowded = self._reads > 1 or self._held_ms > 0
         self._reads = 0
         try:
             self._flush_connections()
@@ -402,8 +396,8 @@ class Link:
         self.failed(error or RuntimeError(context.get("message", "the event loop failed")))
 
 
-def _never() -> bool:
-    return False
+def _no_brake() -> int:
+    return 0
 
 
 def _nothing() -> None:

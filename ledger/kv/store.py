@@ -180,14 +180,14 @@ class Store:
         """Give every version from ``seqno`` on a fresh point after it was filled.
 
         Whoever holds an old one has not seen the changes, and finds at the end of the old chain
-        what they overwrote.
+        what they overwrote; so a step there that is filled later still stays empty.
         """
         rollbacks = len(self._rollbacks)
         later: Point | None = None
         for index in range(self.version - self.committed, seqno - self.committed - 1, -1):
             old = self._window[index]
             point = self._window[index] = Point(old.seqno, rollbacks)
-            point.undo, point.next = old.undo, later
+            point.undo, point.next = old.undo or {}, later
             later = point
         self._head.undo = undo
         self._head.next = newest = self._window[-1]

@@ -116,7 +116,7 @@ class ReplicaView:
 
 
 class _Signed:
-    """A wait for the outstanding signature."""
+    """A wait for the oldest outstanding signature."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica

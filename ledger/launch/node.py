@@ -185,7 +185,7 @@ class Node:
         runtime.on_retirement.append(self._mark_retired)
         runtime.on_role.append(self._tell_role)
         self._link.on_turn = runtime.turn
-        self._link.congested = lambda: self.replica.is_congested
+        self._link.brake_ms = lambda: self.replica.brake_ms
         tick_ms = self._settings.tick_interval_ms
         self._link.every(tick_ms, partial(self._tick, int(tick_ms)))
 

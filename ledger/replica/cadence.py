@@ -1,7 +1,4 @@
-"""When to sign: after so many entries or so long a time, and as soon as the signer is free.
-
-One signature is made at a time, because its entry is part of what the next one covers: whatever is
-ordered meanwhile comes behind it, also when that is more than ``tx_count``.
+"""When to sign, apart from the count of entries: so long a time after the signature before.
 
 A lone write is signed at once if the last signature is older than ``min_interval_ms``; under
 load that interval bounds how often the two signatures and the tree value are paid for.
@@ -15,7 +12,7 @@ class SigningSettings:
     """Signing cadence.
 
     Attributes:
-        tx_count: Sign when this many entries are unsigned, or once the signature before is made.
+        tx_count: Most entries between two signatures; at least 1.
         delay_ms: Sign at the latest this long after an unsigned entry.
         min_interval_ms: Shortest time between two signatures unless ``tx_count`` is reached;
             in ``[0, delay_ms]``.
@@ -37,9 +34,7 @@ class SigningCadence:
         self.last_ms = -settings.delay_ms
 
     def due(self, now_ms: float, unsigned: int) -> bool:
-        """Say whether to sign now, given how many entries no signature covers yet."""
-        if unsigned >= self._settings.tx_count:
-            return True
+        """Say whether time has come to sign, given how many entries no signature covers yet."""
         return unsigned > 0 and now_ms - self.last_ms >= self._interval_ms
 
     def wait_ms(self, now_ms: float) -> float:

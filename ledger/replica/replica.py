@@ -6,15 +6,15 @@ the batch to consensus, collect effects). The shell executes the effects and fee
 through ``signature_made``, ``persisted``, ``receive`` and ``tick``.
 
 While a signature for seqno s is being made in a thread, s is reserved: later transactions are
-executed, answered and sealed, but held back from tree and consensus until its bytes exist.
+executed, answered and sealed, but held back from tree and consensus until its bytes exist. After
+``tx_count`` of them the next signature is reserved, and so on.
 
 Invariants: ``store.version`` is the newest seqno given out; the tree holds the leaves of
-everything sealed below the outstanding signature; entries reach consensus in seqno order; what
-is ordered and not yet sealed is of one view, under one ledger secret, and newer than all else.
+everything sealed below the oldest outstanding signature; entries reach consensus in seqno order;
+what is ordered and not yet sealed is of one view, under one ledger secret, and newer than all else.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from ledger.base.clock import Clock
 from ledger.base.ids import NodeId, TxId
@@ -29,7 +29,6 @@ from ledger.kv.store import Store
 from ledger.kv.tx import Tx
 from ledger.merkle.tree import MerkleTree
 from ledger.replica.backup import EntryApplier
-from ledger.replica.cadence import SigningCadence
 from ledger.replica.chunking import END_CHUNK, Chunking
 from ledger.replica.effects import Effect, SignRoot
 from ledger.replica.identity import RootSignatures, signature_changes
@@ -38,22 +37,20 @@ from ledger.replica.outputs import Outputs
 from ledger.replica.sealers import SPECIAL_TABLES, Sealers
 from ledger.replica.settings import ReplicaSettings
 from ledger.replica.signatures import SignatureIndex
+from ledger.replica.signing import Signing
 from ledger.replica.waiters import CommitWaiters, Decided, Status
 from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES
 
 BATCH_ENTRIES = 256
 """Entries that are given to consensus, and so to the disk, without waiting for a signature."""
 
+SIGNER_BRAKE_MS = 10_000
+"""Longer than the signer ever needs to catch up; one that fails stops the node."""
+COMMIT_BRAKE_MS = 50
+"""Commit may never come, and a longer wait would cost clients more than a refusal."""
+
 _SPECIAL = SPECIAL_TABLES | {END_CHUNK}
 _FINAL = frozenset({"Committed", "Invalid"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Signing:
-    """The signature that is being made."""
-
-    tx_id: TxId
-    root: bytes
 
 
 class Replica:
@@ -61,7 +58,7 @@ class Replica:
 
     Attributes:
         store: Key-value store; its version is the newest seqno given out.
-        tree: Merkle tree, up to but not including the outstanding signature or what is not sealed.
+        tree: Merkle tree, up to but not including an outstanding signature or what is not sealed.
         raft: Consensus.
         view: The view that new transactions get while primary. On a backup, the view whose primary
             wrote its newest entry; from a change of view, the loss of leadership or a roll-back
@@ -99,18 +96,12 @@ class Replica:
         self.truncations = 0
         self._uncommitted_max = raft.state.settings.max_uncommitted
         self._clock = clock
-        self._cadence = SigningCadence(settings.signing)
-        self._signing: _Signing | None = None
+        self._signing = Signing(settings.signing, clock)
         self._followed = 0
         self._views_left = 0
-        self._sign_now = False
-        self._unsigned = 0
         self._unsealed: list[Ordered] = []
         self._batch: list[Proposed] = []
         self._batch_due = False
-        self._held: list[Proposed] = []
-        self._held_leaves: list[bytes] = []
-        self._root_waiters: list[Callable[[None], None]] = []
         self._outputs = Outputs(self)
         self.applier = EntryApplier(self)
 
@@ -150,9 +141,12 @@ class Replica:
             store.rollback(seqno - 1)
             raise
         chunking.flags = 0
-        self._unsigned += 1
+        signing = self._signing
+        signing.unsigned += 1
         if not _SPECIAL.isdisjoint(changes):
             self._special(seqno, changes)
+        if signing.unsigned >= signing.tx_count:
+            self._reserve_signature()
         return TxId(self.view, seqno)
 
     def _special(self, seqno: int, changes: Changes) -> None:
@@ -184,13 +178,16 @@ class Replica:
                 newest.configuration,
                 newest.retired_committed,
             )
-        if self._signing is None:
-            self.tree.extend(leaves)
-            self._batch += proposed
+        if self._signing.oldest is not None:
+            self._signing.hold(proposed, leaves)
         else:
-            self._held += proposed
-            self._held_leaves += leaves
-        self.chunking.size += sum(map(len, entries))
+            self.tree.extend(leaves)
+            self._release(proposed)
+
+    def _release(self, proposed: Sequence[Proposed]) -> None:
+        """Take entries into the next batch for consensus."""
+        self._batch += proposed
+        self.chunking.size += sum([len(each.data) for each in proposed])
 
     # -- status ------------------------------------------------------------------------
 
@@ -242,20 +239,14 @@ class Replica:
     def has_root(self, seqno: int) -> bool:
         """Seal what is ordered, and say whether the Merkle root at ``seqno`` can be computed.
 
-        It cannot behind a signature that is being made.
+        It cannot behind an outstanding signature.
         """
         self._seal()
         return seqno < self.tree.count
 
     def when_signed(self, resume: Callable[[None], None]) -> None:
-        """Call ``resume`` once the outstanding signature is made or dropped."""
-        assert self._signing is not None, "there is a signature to wait for"
-        self._root_waiters.append(resume)
-
-    def _tell_signed(self) -> None:
-        waiters, self._root_waiters = self._root_waiters, []
-        for resume in waiters:
-            resume(None)
+        """Call ``resume`` once the oldest outstanding signature is made or dropped."""
+        self._signing.when_made(resume)
 
     @property
     def at_capacity(self) -> bool:
@@ -263,10 +254,17 @@ class Replica:
         return 0 < self._uncommitted_max <= self.store.version - self.commit_id.seqno
 
     @property
-    def is_congested(self) -> bool:
-        """Whether half of that is reached: whoever slows clients down now need not refuse them."""
+    def brake_ms(self) -> int:
+        """How long clients may be held back now, because they write faster than can be committed.
+
+        Whoever slows them down need not refuse them: when the signer is behind, or half of what
+        may be uncommitted is.
+        """
+        if self._signing.is_behind:
+            return SIGNER_BRAKE_MS
         uncommitted = self.store.version - self.commit_id.seqno
-        return self.is_primary and 0 < self._uncommitted_max < 2 * uncommitted
+        is_half = self.is_primary and 0 < self._uncommitted_max < 2 * uncommitted
+        return COMMIT_BRAKE_MS if is_half else 0
 
     @property
     def _last_in_consensus(self) -> int:
@@ -278,8 +276,8 @@ class Replica:
         """Seal, sign when due, hand entries to consensus, and return what the shell has to do."""
         if self.is_primary:
             self._seal()
-            if self._unsigned or self._sign_now:
-                self._maybe_sign()
+            if self._signing.is_due():
+                self._reserve_signature()
             if self._batch_due or len(self._batch) >= BATCH_ENTRIES:
                 self._hand_over_batch()
         return self._outputs.drain()
@@ -299,7 +297,8 @@ class Replica:
     @property
     def outstanding_signature(self) -> TxId | None:
         """The ID that is reserved for the signature being made, None while there is none."""
-        return None if self._signing is None else self._signing.tx_id
+        oldest = self._signing.oldest
+        return None if oldest is None else oldest.tx_id
 
     @property
     def unsealed(self) -> int:
@@ -309,42 +308,42 @@ class Replica:
     @property
     def awaits_signature(self) -> bool:
         """Whether there is something unsigned and no signature being made."""
-        return self._unsigned > 0 and self._signing is None and self.is_primary
+        return self.is_primary and self._signing.is_idle
 
     def wait_ms(self) -> float:
         """Return how long until ``flush`` would sign what is unsigned now."""
-        return self._cadence.wait_ms(self._clock.monotonic_ms())
+        return self._signing.wait_ms()
 
     def sign_soon(self) -> None:
         """Have the next flush write a signature whether or not one is due."""
-        self._sign_now = True
-
-    def _maybe_sign(self) -> None:
-        if self._signing is not None:
-            return
-        now_ms = self._clock.monotonic_ms()
-        if self._sign_now or self._cadence.due(now_ms, self._unsigned):
-            self._cadence.started(now_ms, self._unsigned)
-            self._sign_now = False
-            self._unsigned = 0
-            self._reserve_signature()
+        self._signing.ask()
 
     def _reserve_signature(self) -> None:
+        """Give the next seqno to a signature over everything before it."""
+        self._seal()
         seqno = self.store.version + 1
         self.store.advance(seqno)
-        self._signing = _Signing(TxId(self.view, seqno), self.tree.root())
+        is_first = self._signing.oldest is None
+        self._signing.reserve(TxId(self.view, seqno))
+        if is_first:
+            self._sign_oldest()
+
+    def _sign_oldest(self) -> None:
+        """Have the oldest outstanding signature made: all that it signs is in the tree."""
+        oldest = self._signing.oldest
+        assert oldest is not None, "there is a signature to make"
+        oldest.root = self.tree.root()
         issued_at = int(self._clock.unix_seconds())
-        self._outputs.add(SignRoot(self._signing.tx_id, self._signing.root, issued_at))
+        self._outputs.add(SignRoot(oldest.tx_id, oldest.root, issued_at))
 
     def signature_made(self, tx_id: TxId, signatures: RootSignatures) -> None:
         """Turn finished signatures into the reserved entry and release what was held.
 
         A signature whose reservation was rolled back meanwhile is dropped.
         """
-        signing = self._signing
-        if signing is None or signing.tx_id != tx_id:
+        if self.outstanding_signature != tx_id:
             return
-        self._signing = None
+        signing = self._signing.made()
         certificate = self.store.begin().table(NODES_ENDORSED_CERTIFICATES).get(self.node_id)
         assert certificate is not None, "a primary has an endorsed certificate"
         tree = self.tree.serialise()
@@ -359,11 +358,13 @@ class Replica:
         )
         self.chunking.signed(tx_id.seqno, len(entry), ends_chunk=ends_chunk)
         self.signatures.add(tx_id.seqno)
-        self.tree.extend([leaf, *self._held_leaves])
-        self._batch += (Proposed(tx_id.seqno, entry, True, None, None), *self._held)
-        self._forget_held()
+        self.tree.extend([leaf, *signing.leaves])
+        self._batch.append(Proposed(tx_id.seqno, entry, True, None, None))
+        self._release(signing.entries)
         self._batch_due = True
-        self._tell_signed()
+        if self._signing.oldest is not None:
+            self._sign_oldest()
+        self._signing.tell()
 
     # -- inputs ------------------------------------------------------------------------
 
@@ -414,7 +415,7 @@ class Replica:
         assert not self.sealers.lacks_latest, "who can win an election knows every ledger secret"
         self.view = view
         self.is_primary = True
-        self._sign_now = True
+        self._signing.ask()
 
     def become_backup(self, view: int) -> None:
         """Stop taking writes; follow in ``view``, or wait there for a primary."""
@@ -432,11 +433,9 @@ class Replica:
 
     def roll_back(self, seqno: int) -> None:
         """Forget everything above ``seqno``, which is at least the committed seqno."""
-        self._signing = None
+        self._signing.drop()
         self._unsealed.clear()
-        self._forget_held()
         self._batch.clear()
-        self._unsigned = 0
         if self.store.version > seqno:
             self._leave_view()
             self.store.rollback(seqno)
@@ -445,11 +444,7 @@ class Replica:
         self.signatures.rollback(seqno)
         self.chunking.rollback(seqno)
         self.sealers.rollback(seqno)
-        self._tell_signed()
-
-    def _forget_held(self) -> None:
-        self._held.clear()
-        self._held_leaves.clear()
+        self._signing.tell()
 
     def commit_advanced(self, seqno: int) -> TxId:
         """Note that everything up to ``seqno`` is committed."""

@@ -94,8 +94,7 @@ class ReplicaSchedule(ReplicaMachines):
         return len(self.replicas.statuses_at(first)) == len(members)
 
     def _run_to_commit(self, members: list[ReplicaMember]) -> None:
-        first = members[0].replica_node.replica
-        want = first.store.version + 1
+        want = members[0].replica_node.replica.store.version
 
         def is_done() -> bool:
             return all(member.raft.commit >= want for member in members)

@@ -61,7 +61,7 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.store = Store()
         self.reference = ReferenceStore()
-        self.reserved: int | None = None
+        self.reserved: list[int] = []
 
     # Transactions.
 
@@ -195,32 +195,29 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.advance(self.store.version + 1)
         self.reference.apply({})
 
-    @precondition(lambda self: self.reserved is None)
     @rule()
     def reserve(self) -> None:
         self.advance()
-        self.reserved = self.store.version
+        self.reserved.append(self.store.version)
 
-    @precondition(lambda self: self.reserved is not None)
+    @precondition(lambda self: self.reserved)
     @rule(writes=st.dictionaries(keys, values, min_size=1, max_size=2))
     def fill(self, writes: dict[bytes, bytes]) -> None:
-        assert self.reserved is not None
         changes: dict[str, dict[bytes, bytes | None]] = {FILLED: dict(writes.items())}
-        self.store.fill(self.reserved, changes)
-        self.reference.fill(self.reserved, changes)
-        self.reserved = None
+        oldest = self.reserved.pop(0)
+        self.store.fill(oldest, changes)
+        self.reference.fill(oldest, changes)
 
     @rule(back=st.integers(0, 6))
     def rollback(self, back: int) -> None:
         seqno = max(self.store.version - back, self.store.committed)
         self.store.rollback(seqno)
         self.reference.rollback(seqno)
-        if self.reserved is not None and self.reserved > seqno:
-            self.reserved = None
+        self.reserved = [each for each in self.reserved if each <= seqno]
 
     @rule(behind=st.integers(0, 4))
     def compact(self, behind: int) -> None:
-        newest = self.store.version if self.reserved is None else self.reserved - 1
+        newest = self.reserved[0] - 1 if self.reserved else self.store.version
         seqno = max(newest - behind, self.store.committed)
         self.store.compact(seqno)
         self.reference.compact(seqno)

@@ -15,7 +15,7 @@ from ledger.boundary.frames import TO_HOST, FrameDecoder, encode
 from ledger.boundary.to_enclave import Persisted
 from ledger.boundary.to_host import Append, Committed
 from ledger.enclave.connections import Connection
-from ledger.enclave.link import BRAKE_MAX_MS, HOST_GONE, Link
+from ledger.enclave.link import HOST_GONE, Link
 from ledger.enclave.peers import Wire
 from ledger.enclave.session_limits import SessionLimits
 from ledger.enclave.system import SystemClock, SystemEntropy, raise_descriptor_limit
@@ -23,6 +23,7 @@ from ledger.endpoints.request import Request
 from tests.unit.enclave.edge_support import Script, get, node_identity, statuses
 
 DEADLINE_MS = 10_000
+BRAKE_MS = 50
 
 
 @pytest.fixture(name="link")
@@ -116,7 +117,7 @@ class Crowd:
         self._size = size
         self._second = second
         self._stop = stop
-        self._wave = 0
+        self.wave = 0
         self._clients: list[socket.socket] = []
         server = listener()
         self._address = server.getsockname()
@@ -131,20 +132,20 @@ class Crowd:
     def _turn(self) -> None:
         if not self._clients:
             self._clients = [socket.create_connection(self._address) for _ in range(self._size)]
-        elif self._wave == 0 and self._link.metrics.sessions.active == self._size:
+        elif self.wave == 0 and self._link.metrics.sessions.active == self._size:
             self._send("/1")
-        elif self._wave == 1 and len(self.script.seen) == self._size:
+        elif self.wave == 1 and len(self.script.seen) == self._size:
             assert all(statuses(client.recv(4096)) == [200] for client in self._clients)
             self._send("/2")
             if self._stop:
                 self._link.stop("done")
-        elif self._wave == 2 and len(self.script.seen) == 2 * self._size:
+        elif self.wave == 2 and len(self.script.seen) == 2 * self._size:
             self._link.stop("done")
-        if self._wave == 0:
+        if self.wave == 0:
             self._link.timers.wake_in(1)
 
     def _send(self, path: str) -> None:
-        self._wave += 1
+        self.wave += 1
         for client in self._clients:
             client.sendall(get(path))
 
@@ -213,16 +214,27 @@ def test_crowd_is_held_back_while_what_it_writes_cannot_commit(link: Link, last:
     asked = count(1)
     calls = 0
 
-    def congested() -> bool:
+    def brake_ms() -> int:
         nonlocal calls
+        if crowd.wave < 2:
+            return 0
         calls = next(asked)
-        return calls <= last
+        return BRAKE_MS if calls <= last else 0
 
-    link.congested = congested
     crowd = Crowd(link, 3, lambda _: None)
+    link.brake_ms = brake_ms
     assert link.run().reason == "done", "it is served in the end"
-    assert calls == min(last + 1, BRAKE_MAX_MS)
+    assert calls == min(last, BRAKE_MS) + 1
     assert [statuses(answer) for answer in crowd.close()] == [[200]] * 3
+
+
+def test_lone_client_is_held_back_too(link: Link) -> None:
+    answers = [BRAKE_MS] * 3
+    crowd = Crowd(link, 1, lambda _: None)
+    link.brake_ms = lambda: answers.pop() if answers else 0
+    assert link.run().reason == "done"
+    assert not answers, "it was asked until it said no"
+    assert [statuses(answer) for answer in crowd.close()] == [[200]]
 
 
 def test_turn_takes_along_what_was_read_before_it(link: Link) -> None:

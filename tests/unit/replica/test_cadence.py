@@ -17,13 +17,6 @@ def test_the_next_signature_waits_for_the_interval() -> None:
     assert cadence.due(100.0 + 11, 1)
 
 
-def test_the_transaction_count_overrides_the_interval() -> None:
-    cadence = SigningCadence(SigningSettings(tx_count=5, min_interval_ms=1000))
-    cadence.started(0.0, 1)
-    assert not cadence.due(1.0, 4)
-    assert cadence.due(1.0, 5)
-
-
 def test_the_interval_grows_with_the_rate_and_never_beyond_the_delay() -> None:
     cadence = SigningCadence(SigningSettings(delay_ms=200, min_interval_ms=10))
     now_ms = 0.0
