@@ -249,9 +249,9 @@ class Link:
     # -- what connections ask for, see ``LoopSide`` ------------------------------------
 
     def arrived(self, connection: Connection) -> bool:
-        """See ``LoopSide``. There are others if there were in the last turn."""
+        """See ``LoopSide``. There are others, or it has to wait, if it was so in the last turn."""
         self._reads += 1
-        if not (self._crowded or self.brake_ms()):
+        if not self._crowded:
             self.want_turn()
             return False
         if not self._arrived:
@@ -330,7 +330,7 @@ class Link:
         if self._arrived and not self._held_ms:  # something else wanted the turn before them
             self._serve()
         self._in_turn = True
-        self._crowded = self._reads > 1 or self._held_ms > 0
+        self._crowded = self._reads > 1 or self._held_ms > 0 or self.brake_ms() > 0
         self._reads = 0
         try:
             self._flush_connections()

@@ -229,11 +229,18 @@ def test_crowd_is_held_back_while_what_it_writes_cannot_commit(link: Link, last:
 
 
 def test_lone_client_is_held_back_too(link: Link) -> None:
-    answers = [BRAKE_MS] * 3
+    waits: list[int] = []
+
+    def brake_ms() -> int:
+        if crowd.wave == 2:
+            waits.append(BRAKE_MS if len(waits) < 3 else 0)
+            return waits[-1]
+        return BRAKE_MS  # from the turn before on
+
     crowd = Crowd(link, 1, lambda _: None)
-    link.brake_ms = lambda: answers.pop() if answers else 0
+    link.brake_ms = brake_ms
     assert link.run().reason == "done"
-    assert not answers, "it was asked until it said no"
+    assert waits[:4] == [BRAKE_MS] * 3 + [0], "it was asked until it said no"
     assert [statuses(answer) for answer in crowd.close()] == [[200]]
 
 
