@@ -83,7 +83,7 @@ class Node:
         self.replica = new_replica(self.keys, settings, clock, entropy)
         self._shell = LinkShell(link)
         self.runtime = Runtime(self._shell, self.replica, self.keys)
-        self.openings = Openings(self.replica.store, self.keys.node.id)
+        self.openings = Openings(self.replica.store, self.keys.node.id, self._log.info)
         self._facts = Facts(
             node_id=self.keys.node.id,
             node_info=own_record(settings, self.keys, self.platform),

@@ -4,6 +4,8 @@
 ``/app`` when the service is committed as Open under the current service key.
 """
 
+from collections.abc import Callable
+
 from ledger.base.ids import TxId
 from ledger.kv.store import Store
 from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES
@@ -13,13 +15,19 @@ from ledger.tables.service import SERVICE_INFO, ServiceStatus
 class Openings:
     """Watches the commit point.
 
+    Args:
+        store: The node's store.
+        node_id: The node's ID.
+        tell: Takes a line for the operator at each opening.
+
     Attributes:
         gov_open: Whether governance requests are served.
         app_open: Whether user requests are served.
     """
 
-    def __init__(self, store: Store, node_id: str) -> None:
+    def __init__(self, store: Store, node_id: str, tell: Callable[[str], None]) -> None:
         self._store = store
+        self._tell = tell
         self._node_id = node_id
         self.gov_open = False
         self.app_open = False
@@ -30,7 +38,11 @@ class Openings:
         if self.app_open and self.gov_open:
             return
         tx = self._store.begin_committed()
-        if not self.gov_open:
-            self.gov_open = tx.table(NODES_ENDORSED_CERTIFICATES).has(self._node_id)
+        if not self.gov_open and tx.table(NODES_ENDORSED_CERTIFICATES).has(self._node_id):
+            self.gov_open = True
+            self._tell("This node serves members")
         service = tx.singleton(SERVICE_INFO).get()
-        self.app_open = service is not None and service.status is ServiceStatus.OPEN
+        is_open = service is not None and service.status is ServiceStatus.OPEN
+        if is_open and not self.app_open:
+            self.app_open = True
+            self._tell("The service is open: this node serves users")
