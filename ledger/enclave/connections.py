@@ -70,11 +70,17 @@ class LoopSide(Protocol):
         """Whether nothing is served any more."""
         ...
 
+    @property
+    def slowed(self) -> bool:
+        """Whether clients have to wait, because they come faster than their writes can commit."""
+        ...
+
     def arrived(self, connection: "Connection") -> bool:
         """Take what the connection has read through its stages, with that of the others.
 
         Returns:
-            False outside a crowd: then the connection does it, at once.
+            False when there are no others and nobody is slowed: then the connection does it, at
+            once.
         """
         ...
 
@@ -137,6 +143,10 @@ class Connection:
     def data_received(self, data: bytes) -> None:
         """Bytes were read: keep them until all that is readable now is read."""
         if self._read:  # a large request; what is held stays one read
+            if self._side.slowed:
+                self._read += data
+                self._pause_reading()
+                return
             self._catch_up()
             self._read = data
             return
@@ -199,7 +209,7 @@ class Connection:
         session = self._session
         if session is not None:
             self._write(session.output())
-            if session.attention:
+            if session.attention or session.backlog or not self._reading:
                 self._attend(session)
 
     # -- called by the session and the link --------------------------------------------
@@ -216,15 +226,18 @@ class Connection:
         session = self._session
         if session is None:
             return
+        if session.backlog and self._side.slowed and self._side.arrived(self):
+            self._write(session.output())  # only what was handled before
+            return
         if not session.reading:  # requests were held back, and are handled now
             self._side.want_turn()
         self._write(session.flush())
         self._attend(session)
-        if session.backlog:
-            self.answers_wait()
 
     def sweep(self, elapsed_ms: float) -> None:
         """Let time pass."""
+        if self._read and self._side.slowed:
+            return  # it waits for us
         self._catch_up()  # what was read in time counts as progress
         session, transport = self._session, self._transport
         if session is None or transport is None:
@@ -256,6 +269,11 @@ class Connection:
             except BaseException as error:  # noqa: BLE001 - the edge: any error ends the process
                 self._side.failed(error)
 
+    def _pause_reading(self) -> None:
+        self._reading = False
+        if self._transport is not None:
+            self._transport.pause_reading()
+
     def _write(self, data: bytes) -> None:
         if data and self._transport is not None:
             self._transport.write(data)
@@ -263,7 +281,7 @@ class Connection:
     def _attend(self, session: HttpSession) -> None:
         """Carry out what the session wants of the wire."""
         transport = self._transport
-        if transport is None or not session.attention:
+        if transport is None:
             return
         session.attention = False
         if session.state is State.OVER:
@@ -275,11 +293,11 @@ class Connection:
             self._eof_sent = True
             transport.write_eof()
         if session.reading is not self._reading:
-            self._reading = session.reading
-            if self._reading:
+            if session.reading:
+                self._reading = True
                 transport.resume_reading()
             else:
-                transport.pause_reading()
+                self._pause_reading()
         if session.backlog:
             self.answers_wait()
 

@@ -104,7 +104,9 @@ class Link:
         self._arrived: list[Connection] = []
         self._reads = 0
         self._crowded = False
+        self._slowed = False
         self._held_ms = 0
+        self._serve_asked = False
         self._to_flush: list[Flushing] = []
         self._host: HostChannel | None = None
         self._host_watched = False
@@ -254,10 +256,14 @@ class Link:
         if not self._crowded:
             self.want_turn()
             return False
-        if not self._arrived:
-            self._loop.call_soon(self._serve_crowd)
         self._arrived.append(connection)
+        self._serve_later()
         return True
+
+    @property
+    def slowed(self) -> bool:
+        """See ``LoopSide``. As of the last turn."""
+        return self._slowed
 
     @property
     def over(self) -> bool:
@@ -291,12 +297,23 @@ class Link:
 
     # -- the stages and the turn -------------------------------------------------------
 
+    def _serve_later(self) -> None:
+        """Have the crowd served once all that is readable now is read, or a step later."""
+        if not self._serve_asked:
+            self._serve_asked = True
+            if self._held_ms:
+                self._loop.call_later(_BRAKE_STEP_MS / 1000, self._serve_crowd)
+            else:
+                self._loop.call_soon(self._serve_crowd)
+
     def _serve_crowd(self) -> None:
+        self._serve_asked = False
         if not self._arrived:
             return  # a turn came first and took them along
         if self._held_ms < self.brake_ms():
+            self._slowed = True
             self._held_ms += _BRAKE_STEP_MS
-            self._loop.call_later(_BRAKE_STEP_MS / 1000, self._serve_crowd)
+            self._serve_later()
             return
         self._held_ms = 0
         self._serve()
@@ -327,10 +344,11 @@ class Link:
 
     def _turn(self) -> None:
         self._turn_wanted = False
-        if self._arrived and not self._held_ms:  # something else wanted the turn before them
+        if self._arrived and not self._slowed:  # something else wanted the turn before them
             self._serve()
         self._in_turn = True
-        self._crowded = self._reads > 1 or self._held_ms > 0 or self.brake_ms() > 0
+        self._slowed = self._held_ms > 0 or self.brake_ms() > 0
+        self._crowded = self._reads > 1 or self._slowed
         self._reads = 0
         try:
             self._flush_connections()

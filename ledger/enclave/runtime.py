@@ -76,7 +76,6 @@ class Runtime:
         self._reads: dict[int, _Read] = {}
         self._next_read = 0
         self._asked: list[to_host.ReadEntries] = []
-        self._wake_asked = False
         self.on_commit: list[Callable[[TxId], None]] = []
         self.on_role: list[Callable[[int, bool], None]] = []
         self.on_retirement: list[Callable[[], None]] = []
@@ -108,8 +107,7 @@ class Runtime:
                     for clean in self.on_retirement:
                         clean()
         self._send_reads()
-        if replica.awaits_signature and not self._wake_asked:
-            self._wake_asked = True
+        if replica.awaits_signature:  # an alarm that rings early is followed by another
             self._shell.wake_in(replica.wait_ms())
 
     def _write(self, effect: WriteEntries) -> None:
@@ -126,7 +124,6 @@ class Runtime:
             begin, first = end, first + count
 
     def _sign(self, effect: SignRoot) -> None:
-        self._wake_asked = False
         sign = partial(self._signer.sign, effect.tx_id, effect.root, effect.issued_at)
         self._shell.run_in_thread(sign, partial(self._replica.signature_made, effect.tx_id))
 

@@ -1,9 +1,10 @@
 """The last line of a node's log when the host was killed and can write none.
 
-The kernel kills the enclave with its host (``platforms.die_with_parent``), so neither is left to
-say why. The keeper of the script process outlives both for a moment: it holds the host's standard
-output and one end of a pipe. A host that ends by itself has logged why and sends a byte; the end of
-the pipe without that byte means that it was killed.
+The kernel kills the enclave with its host (``platforms.die_with_parent``), maybe after the enclave
+has seen that the host is gone, and the log is the host's. The keeper of the script process, from
+its start on, outlives both: it holds the host's standard output and one end of a pipe. A host that
+ends by itself has logged why and sends a byte; the end of the pipe without that byte means that it
+was killed.
 """
 
 import os
@@ -68,11 +69,7 @@ class Farewell:
 
     def __init__(self, *, json_lines: bool) -> None:
         pipe, self._own = os.pipe()
-        try:
-            log = os.dup(_STANDARD_OUTPUT)
-        except OSError:  # started without one: then the log goes nowhere either
-            log = os.open(os.devnull, os.O_WRONLY)
-        self.last_word = LastWord(pipe, log, json_lines)
+        self.last_word = LastWord(pipe, os.dup(_STANDARD_OUTPUT), json_lines)
 
     def said(self) -> None:
         """Note that the log has the reason, and close."""

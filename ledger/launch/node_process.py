@@ -32,7 +32,7 @@ from ledger.host.sockets import Listener, listen
 from ledger.launch.arguments import NodeArguments, version_text
 from ledger.launch.last_word import Farewell
 from ledger.launch.node_process_command import enclave_command
-from ledger.launch.start_checks import refuse_optimised_interpreter
+from ledger.launch.start_checks import fill_standard_descriptors, refuse_optimised_interpreter
 
 EXIT_OK = 0
 EXIT_PID_FILE_EXISTS = 103
@@ -60,6 +60,7 @@ def run_node(arguments: NodeArguments) -> int:
         The exit code; the reason is the last line of the log.
     """
     refuse_optimised_interpreter()
+    fill_standard_descriptors()
     log = Logger(arguments.log_level)
     opened = _Opened()
     try:

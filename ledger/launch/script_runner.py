@@ -38,7 +38,6 @@ from ledger.launch.script_outcomes import (
 )
 from ledger.launch.script_worker_wire import (
     CONTROL_SIZE_MAX,
-    DISMISS,
     ENDED,
     START,
     STARTED,
@@ -68,17 +67,19 @@ class Keeper:
     Attributes:
         process: The keeper's process; it ends when ``control`` is closed.
         control: Our end of its control socket.
+        outlives_us: Whether it then waits for the host to end, having a last word.
     """
 
     process: "subprocess.Popen[bytes]"
     control: socket.socket
+    outlives_us: bool
 
 
 def start_keeper(last_word: LastWord | None = None) -> Keeper:
-    """Start the keeper: isolated Python, empty environment, nothing inherited but one socket.
+    """Start the keeper: isolated Python, empty environment, one socket inherited.
 
     Args:
-        last_word: What it has to say when the host was killed; inherited too.
+        last_word: What it has to say when the host was killed; its descriptors are inherited too.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     fd = theirs.fileno()
@@ -96,7 +97,7 @@ def start_keeper(last_word: LastWord | None = None) -> Keeper:
     )
     theirs.close()
     ours.setblocking(False)
-    return Keeper(process, ours)
+    return Keeper(process, ours, last_word is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +190,9 @@ class ProcessScriptRunner:
 
     def close(self) -> None:
         """End the processes; scripts that wait or run become unavailable."""
-        self._command(DISMISS)
         self._lose("the node stops", tell=False)
-        self._keeper.process.wait()
+        if not self._keeper.outlives_us:
+            self._keeper.process.wait()
 
     def connected(self, connection: _Connection) -> None:
         """Take a new script process into use."""

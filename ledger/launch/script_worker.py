@@ -9,12 +9,12 @@ down (memory, time, a stack overflow) costs a fork of a few milliseconds and not
     node ◀─"started" + script socket── keeper          node ◀─Call── script process
     node ──"stop"───▶ keeper: kills                    node ──Answer▶ script process
     node ◀─"ended …"─ keeper: it died, and how         node ◀─End─── script process
-    node ──"dismiss"▶ keeper: the node ends in order
 
 A script process has no environment, no files but its socket, cannot open or write any, and runs
 each script under its own bounds of address space and processor time.
 """
 
+import contextlib
 import gc
 import math
 import os
@@ -37,7 +37,6 @@ from ledger.launch.last_word import LastWord
 from ledger.launch.script_worker_wire import (
     BROKEN_EXIT_STATUS,
     CONTROL_SIZE_MAX,
-    DISMISS,
     ENDED,
     LENGTH_SIZE,
     PROTOCOL_EXIT_STATUS,
@@ -70,9 +69,8 @@ def main(control_fd: int, last_word_argument: str) -> None:
     gc.collect()
     gc.freeze()
     last_word = LastWord.parse(last_word_argument) if last_word_argument else None
-    keeper = _Keeper(socket.socket(fileno=control_fd), last_word)
-    keeper.serve()
-    if last_word is not None and not keeper.is_dismissed:
+    _Keeper(socket.socket(fileno=control_fd), last_word).serve()
+    if last_word is not None:
         last_word.say()
 
 
@@ -100,16 +98,11 @@ def refuse(value):
 
 
 class _Keeper:
-    """Forks one script process at a time and says how it ended.
-
-    Attributes:
-        is_dismissed: Whether the node has said that it ends.
-    """
+    """Forks one script process at a time and says how it ended."""
 
     def __init__(self, control: socket.socket, last_word: LastWord | None) -> None:
         self._control = control
         self._last_word = last_word
-        self.is_dismissed = False
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._child: int | None = None
@@ -117,13 +110,18 @@ class _Keeper:
 
     def serve(self) -> None:
         """Serve until the control socket is closed."""
-        while True:
-            for fd, _ in self._poll.poll():
-                if fd == self._child_fd:
-                    self._reap()
-                elif not self._obey():
-                    self._kill()
-                    return
+        # A node that ends without having read everything closes it with an error.
+        with contextlib.suppress(OSError):
+            while all(self._react(fd) for fd, _ in self._poll.poll()):
+                continue
+        self._kill()
+
+    def _react(self, fd: int) -> bool:
+        """Do what is to be done; False when the control socket is closed."""
+        if fd == self._child_fd:
+            self._reap()
+            return True
+        return self._obey()
 
     def _obey(self) -> bool:
         command = self._control.recv(CONTROL_SIZE_MAX)
@@ -131,8 +129,6 @@ class _Keeper:
             self._start()
         elif command == STOP:
             self._kill()
-        elif command == DISMISS:
-            self.is_dismissed = True
         return bool(command)
 
     def _start(self) -> None:

@@ -18,7 +18,6 @@ from ledger.base.errors import FormatError
 
 START = b"start"
 STOP = b"stop"
-DISMISS = b"dismiss"
 STARTED = b"started"
 ENDED = b"ended "
 CONTROL_SIZE_MAX = 256

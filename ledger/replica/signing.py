@@ -15,7 +15,7 @@ from ledger.consensus.types import Proposed
 from ledger.replica.cadence import SigningCadence, SigningSettings
 
 OUTSTANDING_MAX = 8
-"""Signatures on their way from which on the signer is what clients wait for."""
+"""With more signatures on their way, the signer is what clients wait for."""
 
 
 @dataclass(slots=True)

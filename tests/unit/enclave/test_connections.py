@@ -49,6 +49,7 @@ class Side:
     def __init__(self) -> None:
         self.turns = 0
         self.alone = False
+        self.slowed = False
         self.over = False
         self.to_serve: list[Connection] = []
         self.to_flush: list[Flushing] = []
@@ -209,6 +210,39 @@ def test_backlog_pauses_reading_until_it_is_worked_off() -> None:
     assert tape.calls == ["pause"]
     while port.side.to_flush:
         port.side.turn()
+    assert tape.calls == ["pause", "resume"]
+    assert len(statuses(tape.written)) == 3000
+
+
+def test_slowed_client_is_not_read_further_until_it_is_served() -> None:
+    port = Port()
+    connection, tape = port.dial()
+    port.side.slowed = True
+    connection.data_received(get("/1"))
+    assert tape.calls == []
+    connection.data_received(get("/2"))
+    assert tape.calls == ["pause"]
+    connection.sweep(250)
+    assert port.script.seen == [], "time passes, and it waits for us"
+    port.side.serve()
+    assert tape.calls == ["pause", "resume"]
+    assert statuses(tape.written) == [200] * 2
+
+
+def test_backlog_of_a_slowed_client_waits_with_the_others() -> None:
+    port = Port()
+    connection, tape = port.dial()
+    port.side.slowed = True
+    port.read(connection, get("/") * 3000)
+    turns = 0
+    while port.side.to_flush:
+        seen = len(port.script.seen)
+        port.side.turn()
+        assert len(port.script.seen) == seen
+        assert port.side.to_serve == [connection]
+        port.side.serve()
+        turns += 1
+    assert turns > 2
     assert tape.calls == ["pause", "resume"]
     assert len(statuses(tape.written)) == 3000
 

@@ -5,7 +5,6 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from itertools import count
 
 import pytest
 from typing_extensions import override
@@ -15,7 +14,7 @@ from ledger.boundary.frames import TO_HOST, FrameDecoder, encode
 from ledger.boundary.to_enclave import Persisted
 from ledger.boundary.to_host import Append, Committed
 from ledger.enclave.connections import Connection
-from ledger.enclave.link import HOST_GONE, Link
+from ledger.enclave.link import HOST_GONE, SWEEP_INTERVAL_MS, Link
 from ledger.enclave.peers import Wire
 from ledger.enclave.session_limits import SessionLimits
 from ledger.enclave.system import SystemClock, SystemEntropy, raise_descriptor_limit
@@ -209,22 +208,26 @@ def test_turn_follows_a_crowd_without_anything_else(link: Link) -> None:
     crowd.close()
 
 
-@pytest.mark.parametrize("last", [3, 1_000_000])
-def test_crowd_is_held_back_while_what_it_writes_cannot_commit(link: Link, last: int) -> None:
-    asked = count(1)
-    calls = 0
+@pytest.mark.parametrize(
+    ("last", "limit"), [(3, 50), (1_000_000, 50), (2 * SWEEP_INTERVAL_MS, 10_000)]
+)
+def test_crowd_is_held_back_while_what_it_writes_cannot_commit(
+    link: Link, last: int, limit: int
+) -> None:
+    asked = 0
+    asked_before: set[int] = set()
 
     def brake_ms() -> int:
-        nonlocal calls
+        nonlocal asked
         if crowd.wave < 2:
             return 0
-        calls = next(asked)
-        return BRAKE_MS if calls <= last else 0
+        asked += not link._in_turn
+        return limit if asked <= last else 0
 
-    crowd = Crowd(link, 3, lambda _: None)
+    crowd = Crowd(link, 3, lambda _: asked_before.add(asked))
     link.brake_ms = brake_ms
     assert link.run().reason == "done", "it is served in the end"
-    assert calls == min(last, BRAKE_MS) + 1
+    assert asked_before == {min(last, limit) + 1}
     assert [statuses(answer) for answer in crowd.close()] == [[200]] * 3
 
 
