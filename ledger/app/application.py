@@ -133,15 +133,14 @@ class App:
         unknown = options.keys() - Options.__annotations__.keys()
         if unknown:
             raise MisuseError(f"got options {sorted(unknown)} for {method} {path}, want none such")
+        if not isinstance(path, str):
+            raise MisuseError(f"got {path!r:.80} for a path, want a string: @app.get('/path', …)")
+        names = check_template(path)
         mode = _mode(options.get("mode"), method, path)
-        policies = tuple(options.get("auth", self._auth))
-        if not policies:
-            raise MisuseError(
-                f"got no auth for {method} {path}, want auth=[…], [no_auth] to let everybody in"
-            )
+        policies = _policies(options.get("auth", self._auth), method, path)
 
         def declare(function: F) -> F:
-            signature = read_signature(function, method, check_template(path))
+            signature = read_signature(function, method, names)
             handler = compile_handler(signature)
             self._declared.add(_endpoint(method, path, handler, policies, mode, options))
             self._signatures[method, path] = signature
@@ -179,6 +178,19 @@ def _endpoint(
         openapi=options.get("openapi", {}),
         hidden=options.get("hidden", False),
     )
+
+
+def _policies(auth: Any, method: str, path: str) -> tuple[AuthPolicy, ...]:  # noqa: ANN401
+    if not isinstance(auth, list | tuple):
+        raise MisuseError(f"got auth={auth!r:.80} for {method} {path}, want a list of policies")
+    for policy in auth:
+        if not hasattr(policy, "authenticate"):
+            raise MisuseError(f"got {policy!r:.80} in the auth of {method} {path}, want a policy")
+    if not auth:
+        raise MisuseError(
+            f"got no auth for {method} {path}, want auth=[…], [no_auth] to let everybody in"
+        )
+    return tuple(auth)
 
 
 def _mode(mode: str | None, method: str, path: str) -> Mode:

@@ -1,9 +1,9 @@
 """What an application's endpoint works with."""
 
-import re
 from typing import Any, TypeVar
 
 from ledger.app.access import open_map
+from ledger.app.headers import check_status, is_header_name, is_header_value
 from ledger.base.errors import MisuseError
 from ledger.base.ids import TxId
 from ledger.base.plain import PlainStruct
@@ -20,12 +20,6 @@ V = TypeVar("V")
 
 CLAIMS_DIGEST_SIZE = 32
 
-_HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_RESERVED_HEADERS = frozenset(
-    {"connection", "content-length", "transfer-encoding", "x-ms-ccf-transaction-id"}
-)
-
 
 class Context(PlainStruct):
     """One run of one call, as the endpoint sees it.
@@ -36,6 +30,7 @@ class Context(PlainStruct):
 
     _call: CallContext
     status: int | None = None
+    content_type: bytes | None = None
     extra_headers: list[tuple[bytes, bytes]] | None = None
 
     # Tables
@@ -113,21 +108,23 @@ class Context(PlainStruct):
         Raises:
             MisuseError: outside ``[200, 599]``.
         """
-        if not 200 <= status <= 599:
-            raise MisuseError(f"got status {status}, want one in [200, 599]")
+        check_status(status)
         self.status = status
 
     def set_header(self, name: str, value: str) -> None:
-        """Add a header to the answer of a returned value.
+        """Add a header to the answer of a returned value; ``content-type`` replaces its own.
 
         Raises:
             MisuseError: a name or value that HTTP does not allow, or a header that the node sets.
         """
         lower = name.lower()
-        if not _HEADER_NAME.fullmatch(lower) or lower in _RESERVED_HEADERS:
+        if not is_header_name(lower):
             raise MisuseError(f"got header name {name!r:.80}, want a token the node does not set")
-        if not _HEADER_VALUE.fullmatch(value):
+        if not is_header_value(value):
             raise MisuseError(f"got a value of header {name} with control or wide characters")
+        if lower == "content-type":
+            self.content_type = value.encode("latin-1")
+            return
         if self.extra_headers is None:
             self.extra_headers = []
         self.extra_headers.append((lower.encode(), value.encode("latin-1")))

@@ -16,22 +16,20 @@ import msgspec
 
 from ledger.app.context import Context
 from ledger.app.parameters import Reader, is_optional, reader_for
+from ledger.app.result import answer
 from ledger.base.errors import MisuseError
 from ledger.endpoints import query
 from ledger.endpoints.adapters import (
     JSON_PACKING,
-    Packing,
     answer_packing,
     body_reader,
-    octets,
     read_text,
-    text,
 )
 from ledger.endpoints.context import CallContext
 from ledger.endpoints.endpoint import Handler
 from ledger.endpoints.errors import Code, HttpError
 from ledger.endpoints.request import Request
-from ledger.endpoints.response import JSON, Response
+from ledger.endpoints.response import Response
 
 Source = Callable[[CallContext, Context, dict[str, str]], Any]
 """Gets one argument from the call, its context and the query parameters."""
@@ -165,15 +163,15 @@ def compile_handler(signature: Signature) -> Handler:
             packing = answer_packing(request) if packed else JSON_PACKING
             context = Context(call)
             if request.query:
-                return _answer(context, function(*arguments(call, context)), packing)
-            return _answer(context, function(context, read_body(request)), packing)
+                return answer(context, function(*arguments(call, context)), packing)
+            return answer(context, function(context, read_body(request)), packing)
 
         return with_body
 
     def general(call: CallContext) -> Response:
         packing = answer_packing(call.request) if packed else JSON_PACKING
         context = Context(call)
-        return _answer(context, function(*arguments(call, context)), packing)
+        return answer(context, function(*arguments(call, context)), packing)
 
     return general
 
@@ -182,27 +180,6 @@ def _default_of(parameter: Parameter) -> Any:  # noqa: ANN401
     if parameter.default is MISSING and is_optional(parameter.hint):
         return None
     return parameter.default
-
-
-def _answer(context: Context, value: Any, packing: Packing) -> Response:  # noqa: ANN401
-    kind = type(value)
-    if value is True and packing is JSON_PACKING:
-        response = Response(200, b"true", JSON)
-    elif kind is str:
-        response = text(value)
-    elif kind is bytes:
-        response = octets(value)
-    elif value is None:
-        response = Response(204)
-    elif kind is Response:
-        response = value
-    else:
-        response = Response(200, packing.encode(value), packing.content_type)
-    if context.status is not None:
-        response.status = context.status
-    if context.extra_headers is not None:
-        response.headers = [*(response.headers or ()), *context.extra_headers]
-    return response
 
 
 def _body_reader(kind: Any) -> Callable[[Request], Any]:  # noqa: ANN401

@@ -112,12 +112,6 @@ class Pipeline:
 
     def handle(self, request: Request) -> Response | None:
         """Answer now, or return None and call ``request.session.complete`` exactly once later."""
-        if request.method == "HEAD":
-            response = self._dispatch(request)
-            return None if response is None else _without_body(response)
-        return self._dispatch(request)
-
-    def _dispatch(self, request: Request) -> Response | None:
         request.now = self._now()
         literal = self._literals.get(request.path)
         if literal is None:
@@ -165,14 +159,7 @@ def _head(path: str) -> str:
 
 
 def _complete(request: Request, response: Response) -> None:
-    if request.method == "HEAD":
-        response = _without_body(response)
     request.session.complete(request, response)
-
-
-def _without_body(response: Response) -> Response:
-    response.body = b""
-    return response
 
 
 def _undispatched(miss: Miss, request: Request) -> Response:

@@ -78,11 +78,13 @@ def check_template(path: str) -> tuple[str, ...]:
             after its brace, as in ``/members/{memberId}:update``.
 
     Raises:
-        MisuseError: no leading slash, a query, unbalanced braces, a name that is no identifier or
-            is there twice, or two parameters with nothing between them.
+        MisuseError: no leading slash, a query, other than ASCII, unbalanced braces, a name that is
+            no identifier or is there twice, or two parameters with nothing between them.
     """
     if not path.startswith("/") or "?" in path or "#" in path:
         raise MisuseError(f"got path {path!r}, want a leading slash and no query")
+    if not path.isascii():
+        raise MisuseError(f"got path {path!r}, want it as clients send it, percent-encoded")
     names = tuple(_PARAMETER.findall(path))
     literal = _PARAMETER.sub("", path)
     if "{" in literal or "}" in literal or "}{" in path:

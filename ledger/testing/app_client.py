@@ -67,13 +67,13 @@ class Answer:
     Attributes:
         status: HTTP status.
         headers: Header names in lower case and their values.
-        body: The body.
+        body: The body; empty for a HEAD.
         tx_id: Transaction ID, None when the answer has none.
     """
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, request: Request, response: Response) -> None:
         self.status = response.status
-        self.body = response.body
+        self.body = b"" if request.method == "HEAD" else response.body
         self.headers = {
             name.decode(): value.decode("latin-1") for name, value in response.headers or ()
         }
@@ -153,7 +153,7 @@ class Caller:
 
     def complete(self, request: Request, response: Response) -> None:
         """See ``Session``."""
-        self._calls.pop(request).complete(Answer(response))
+        self._calls.pop(request).complete(Answer(request, response))
 
     def close_after_response(self) -> None:
         """See ``Session``."""
@@ -212,7 +212,7 @@ class Caller:
         response = self._pipeline.handle(request)
         if response is not None:
             del self._calls[request]
-            call.complete(Answer(response))
+            call.complete(Answer(request, response))
         return call
 
     def _request(self, method: str, path: str, options: Options) -> Request:

@@ -129,6 +129,14 @@ def test_path_and_options_are_checked() -> None:
         app.get("/y", mode="rw")  # type: ignore[arg-type]
     with pytest.raises(MisuseError, match=r"options \['atuh'\] for GET /y"):
         app.get("/y", atuh=[user_cert])  # type: ignore[call-arg]
+    with pytest.raises(MisuseError, match=r"want a string: @app.get\('/path', …\)"):
+        app.get(_nothing)  # type: ignore[arg-type]
+    with pytest.raises(MisuseError, match="percent-encoded"):
+        app.get("/ünï")
+    with pytest.raises(MisuseError, match="for GET /y, want a list of policies"):
+        app.get("/y", auth=user_cert)  # type: ignore[arg-type]
+    with pytest.raises(MisuseError, match="got 'user_cert' in the auth of GET /y, want a policy"):
+        app.get("/y", auth=["user_cert"])  # type: ignore[list-item]
     assert len(app.build().endpoints) == 1
 
 
