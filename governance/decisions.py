@@ -30,7 +30,9 @@ from governance.signed import signed_request
 from ledger.endpoints.context import CallContext
 from ledger.endpoints.endpoint import Suspension
 from ledger.endpoints.errors import Code, HttpError
+from ledger.kv.tx import Tx
 from ledger.tables.members import PROPOSALS_INFO, Failure, ProposalInfo, ProposalState
+from ledger.tables.nodes import NODES_INFO, NodeStatus
 from ledger.tables.service import CONSTITUTION
 
 OVERTAKEN_MAX = 3
@@ -92,12 +94,13 @@ class Decision:
         self._write(proposal_id, info)
         savepoint = tx.savepoint()
         outcome = yield from self._constitution("apply", Phase.APPLY, self.proposal, proposal_id)
-        if outcome.failure is None:
+        failure = None if outcome.failure is None else recorded_failure(outcome.failure)
+        if failure is None and _leaves_no_node(tx):
+            failure = Failure(reason="got no Trusted node left, want at least one")
+        if failure is None:
             return tx.table(PROPOSALS_INFO).get(proposal_id) or info
         tx.restore(savepoint)
-        info = msgspec.structs.replace(
-            info, state=ProposalState.FAILED, failure=recorded_failure(outcome.failure)
-        )
+        info = msgspec.structs.replace(info, state=ProposalState.FAILED, failure=failure)
         return self._write(proposal_id, info)
 
     def _votes(
@@ -153,6 +156,14 @@ class Decision:
     def _write(self, proposal_id: str, info: ProposalInfo) -> ProposalInfo:
         self._ctx.tx.table(PROPOSALS_INFO).put(proposal_id, info)
         return info
+
+
+def _leaves_no_node(tx: Tx) -> bool:
+    """Say whether the transaction takes the last Trusted node away: nobody could order another."""
+    if not tx.changes.get(NODES_INFO.name):
+        return False
+    nodes = tx.table(NODES_INFO).items()
+    return not any(info.status is NodeStatus.TRUSTED for _, info in nodes)
 
 
 def _overtaken(table: str) -> ScriptOutcome:

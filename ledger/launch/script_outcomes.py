@@ -59,5 +59,6 @@ def reason_of(status: int, limits: ScriptLimits) -> str:
     if status in {-signal.SIGABRT, -signal.SIGBUS, BROKEN_EXIT_STATUS}:
         return f"the script used more than {limits.memory_bytes_max} bytes of memory"
     if status == -signal.SIGSEGV:
-        return "the script nested calls or data deeper than the interpreter's stack"
+        most = limits.memory_bytes_max
+        return f"the script nested deeper than the stack, or used more than {most} bytes of memory"
     return f"the script ended its process (status {status})"

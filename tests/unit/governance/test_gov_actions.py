@@ -450,6 +450,7 @@ class TestNodes:
         service, node_id = self.with_pending()
         assert "there is no node" in self.trust(service, ID).json()["error"]["message"]
         assert self.trust(service, service.node_id).json()["proposalState"] == "Accepted"
+        self.trust(service, node_id)
         service.pass_actions(action("remove_node", node_id=service.node_id))
         answer = self.trust(service, service.node_id)
         assert "only a Pending node" in answer.json()["error"]["message"]
@@ -457,13 +458,22 @@ class TestNodes:
 
     def test_removal(self) -> None:
         service, node_id = self.with_pending()
-        for each in (node_id, service.node_id, ID):
+        for each in (node_id, ID):
             answer = service.pass_actions(action("remove_node", node_id=each))
             assert answer.json()["proposalState"] == "Accepted"
-        rows = table_rows(service, NODES_INFO)
-        assert {key: info.status for key, info in rows.items()} == {
-            service.node_id: NodeStatus.RETIRED
-        }
+        assert table_rows(service, NODES_INFO).keys() == {service.node_id}
+        service, node_id = self.with_pending()
+        self.trust(service, node_id)
+        answer = service.pass_actions(action("remove_node", node_id=service.node_id))
+        assert answer.json()["proposalState"] == "Accepted"
+        assert service.read(NODES_INFO, service.node_id).status is NodeStatus.RETIRED
+
+    def test_last_trusted_node_stays(self) -> None:
+        service, _ = self.with_pending()
+        answer = service.pass_actions(action("remove_node", node_id=service.node_id))
+        assert answer.status == 500
+        assert "got no Trusted node left" in answer.json()["error"]["message"]
+        assert service.read(NODES_INFO, service.node_id).status is NodeStatus.TRUSTED
 
     def test_data(self) -> None:
         service, node_id = self.with_pending()
