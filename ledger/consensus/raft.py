@@ -324,9 +324,10 @@ class Raft:
 
     @property
     def at_capacity(self) -> bool:
-        """Whether so much is uncommitted that users' requests should be refused.
+        """Whether so many entries are uncommitted that no more should be brought.
 
-        Consensus itself still accepts entries: signatures must get through.
+        Consensus itself still accepts them: signatures must get through. A replica counts what
+        was given an ID instead, which is more (``Replica.at_capacity``).
         """
         limit = self._state.settings.max_uncommitted
         return limit > 0 and self._state.log.last - self._state.commit >= limit

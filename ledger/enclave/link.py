@@ -192,11 +192,6 @@ class Link:
         if not self._in_turn:
             self.want_turn()
 
-    @property
-    def host_queue_size(self) -> int:
-        """Bytes of frames that the host has not taken yet."""
-        return 0 if self._host is None else self._host.queued_size
-
     # -- time and work -----------------------------------------------------------------
 
     def every(self, interval_ms: float, callback: Callable[[], None]) -> None:

@@ -29,11 +29,3 @@ class Placement(Protocol):
             was sent on and ``request.session.complete`` will be called.
         """
         ...
-
-
-class RunHere:
-    """The placement of a node on its own."""
-
-    def elsewhere(self, request: Request, endpoint: Endpoint) -> None:
-        """Return None: run it here."""
-        del request, endpoint

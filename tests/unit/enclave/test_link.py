@@ -376,7 +376,9 @@ def test_slow_host_gets_everything_in_the_end(link: Link) -> None:
     tail = bytes(1 << 20)
     for seqno in range(1, 9):
         link.send_host(encode(Append(seqno, 1, sync=False), [tail]))
-    assert link.host_queue_size > 8 * len(tail)
+    channel = link._host
+    assert channel is not None
+    assert channel.queued_size > 8 * len(tail)
     got: list[object] = []
 
     def be_slow() -> None:
@@ -389,7 +391,7 @@ def test_slow_host_gets_everything_in_the_end(link: Link) -> None:
     assert link.run().reason == "done"
     thread.join(10)
     assert got == [Append(seqno, 1, sync=False) for seqno in range(1, 9)]
-    assert link.host_queue_size == 0
+    assert channel.queued_size == 0
     host.close()
 
 

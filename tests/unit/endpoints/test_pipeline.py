@@ -11,7 +11,7 @@ from ledger.endpoints.auth import AuthPolicy, no_auth, user_cert
 from ledger.endpoints.context import CallContext
 from ledger.endpoints.endpoint import Endpoint, Mode
 from ledger.endpoints.errors import HttpError
-from ledger.endpoints.forwarding import Passed, RunHere
+from ledger.endpoints.forwarding import Passed
 from ledger.endpoints.interfaces import Interface
 from ledger.endpoints.pipeline import Frontend
 from ledger.endpoints.registry import Registry
@@ -211,6 +211,10 @@ def test_other_interfaces_are_not_restricted() -> None:
 
 
 def test_placement_runs_here_or_passes_on() -> None:
+    class RunHere:
+        def elsewhere(self, request: Request, endpoint: Endpoint) -> None:
+            del request, endpoint
+
     kit = Kit(placement=RunHere())
     kit.add("GET", "/x", answer())
     assert kit.caller().get("/x").status == 200
