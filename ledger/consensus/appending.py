@@ -58,7 +58,7 @@ def add_configuration(state: State, seqno: int, nodes: frozenset[NodeId]) -> Non
     # The configuration's entry does not count in `last` yet, so a new peer's first message is an
     # empty one just before it. The peer will answer with what it has.
     for node in sync_peers(state):
-        if state.leadership is PRIMARY:
+        if state.role is PRIMARY:
             peer = state.peers.get(node)
             assert peer is not None, "a peer just added is there"
             send(state, node, peer, state.log.last + 1)

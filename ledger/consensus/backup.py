@@ -20,14 +20,14 @@ def receive_append_entries(state: State, sender: NodeId, message: AppendEntries)
     if message.view < state.view:
         _refuse(state, sender)
         return
-    standing = state.leadership in (PRE_VOTE_CANDIDATE, CANDIDATE)
+    standing = state.role in (PRE_VOTE_CANDIDATE, CANDIDATE)
     if message.view > state.view or standing:
         enter_view(state, message.view)
-    assert state.leadership is not PRIMARY, f"{sender} and we are both primary of {state.view}"
+    assert state.role is not PRIMARY, f"{sender} and we are both primary of {state.view}"
     if not _agrees_on_previous(state, sender, message):
         return
     restart_election_timer(state)
-    state.leader_id = sender
+    state.primary_id = sender
     if message.prev_seqno < state.commit or message.prev_seqno > state.log.last:
         return
     first_new = _first_new_seqno(state, message)
@@ -39,7 +39,7 @@ def receive_append_entries(state: State, sender: NodeId, message: AppendEntries)
             return  # A second conflict in one view should be unreachable; stay divergent in it.
         rollback(state, first_new - 1)
         state.is_new_follower = False
-    bound = min(message.leader_commit, message.last_seqno)
+    bound = min(message.primary_commit, message.last_seqno)
     if not _apply_new(state, message, first_new, bound):
         _refuse(state, sender)
         return

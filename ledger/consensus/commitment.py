@@ -14,7 +14,7 @@ def advance_commit(state: State) -> None:
     Only a signature of our own view commits, and everything before it with it. Entries of older
     views never commit by being counted: a later primary could still replace them.
     """
-    assert state.leadership is PRIMARY, "only a primary counts acknowledgements"
+    assert state.role is PRIMARY, "only a primary counts acknowledgements"
     node_sets = state.configurations.node_sets
     if not node_sets:
         return
@@ -49,7 +49,7 @@ def commit(state: State, seqno: int) -> None:
     state.outbox.effects.append(Commit(seqno))
     if state.retired_committed:
         _process_retired_committed(state)
-    if state.configurations.drop_committed(seqno) and state.leadership is PRIMARY:
+    if state.configurations.drop_committed(seqno) and state.role is PRIMARY:
         state.outbox.effects.append(RequestRetirementCleanup())
     retained = state.settings.retained_entries
     if retained is not None:
@@ -69,9 +69,9 @@ def _process_retired_committed(state: State) -> None:
 def _become_removable(state: State, seqno: int) -> None:
     """End our own retirement; a primary first asks a successor to stand."""
     state.retirement.marked(seqno)
-    if state.leadership is PRIMARY:
+    if state.role is PRIMARY:
         propose_successor(state)
-        state.leader_id = None
+        state.primary_id = None
         state.should_sign = False
         change_role(state, NONE)
         state.outbox.effects.append(BecameBackup(state.view))

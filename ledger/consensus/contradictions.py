@@ -23,10 +23,10 @@ def contradiction(state: State, sender: NodeId, message: Message) -> str | None:
     """
     if message.view != state.view:
         return None
-    leads = state.leadership is PRIMARY
+    leads = state.role is PRIMARY
     match message:
-        case AppendEntries() if state.leader_id not in (None, sender):
-            return f"entries as primary of view {state.view}, which {state.leader_id} leads"
+        case AppendEntries() if state.primary_id not in (None, sender):
+            return f"entries as primary of view {state.view}, which {state.primary_id} leads"
         case ProposeRequestVote() if leads:
             return f"a proposal to stand as primary of view {state.view}, which we lead"
         case AppendEntriesResponse(success=True) if leads and message.last_seqno > state.log.last:

@@ -21,9 +21,9 @@ from ledger.consensus.roles import (
 )
 from ledger.consensus.sending import send
 from ledger.consensus.state import State
-from ledger.consensus.types import Leadership
+from ledger.consensus.types import Role
 
-ASKS_FOR: dict[Leadership, Election] = {PRE_VOTE_CANDIDATE: "pre_vote", CANDIDATE: "regular"}
+ASKS_FOR: dict[Role, Election] = {PRE_VOTE_CANDIDATE: "pre_vote", CANDIDATE: "regular"}
 
 
 def tick(state: State, elapsed_ms: int) -> None:
@@ -75,7 +75,7 @@ def become_primary(state: State, *, forced: bool = False) -> None:
     assert state.view >= 2 or state.configurations.active[0].seqno == 0, (
         f"a service starts in view 2, not {state.view}"
     )
-    state.leader_id = state.node_id
+    state.primary_id = state.node_id
     state.should_sign = True
     state.elapsed = 0
     state.unsent_bytes = 0
@@ -106,18 +106,18 @@ def receive_request_vote(state: State, sender: NodeId, request: RequestVote) -> 
         state.view_at(own),
         own,
     )
-    if is_regular and (state.leader_id is not None or state.voted_for not in (None, sender)):
+    if is_regular and (state.primary_id is not None or state.voted_for not in (None, sender)):
         granted = False
     if granted and is_regular:
         restart_election_timer(state)
-        state.leader_id = None
+        state.primary_id = None
         state.voted_for = sender
     state.send(sender, RequestVoteResponse(state.view, granted, request.election))
 
 
 def receive_vote(state: State, sender: NodeId, response: RequestVoteResponse) -> None:
     """Count a vote for what we currently ask for, in this view, from a node we know."""
-    if ASKS_FOR.get(state.leadership) != response.election or sender not in state.peers:
+    if ASKS_FOR.get(state.role) != response.election or sender not in state.peers:
         return
     if response.view > state.view:
         enter_view(state, response.view)
@@ -133,12 +133,12 @@ def receive_proposal(state: State, proposal: ProposeRequestVote) -> None:
 
 def _ask_for_votes(state: State) -> None:
     """Start a round: our own vote first, then everybody else's."""
-    state.leader_id = None
+    state.primary_id = None
     state.votes.clear()
     restart_election_timer(state)
-    asked_as = state.leadership
+    asked_as = state.role
     _count_vote(state, state.node_id)
-    if state.leadership is not asked_as:
+    if state.role is not asked_as:
         return  # We are the only voter and have won the round.
     own = state.last_committable
     request = RequestVote(state.view, state.view_at(own), own, ASKS_FOR[asked_as])
@@ -151,7 +151,7 @@ def _count_vote(state: State, voter: NodeId) -> None:
     state.votes.add(voter)
     if not has_quorum(state.configurations.node_sets, state.votes):
         return
-    if state.leadership is PRE_VOTE_CANDIDATE:
+    if state.role is PRE_VOTE_CANDIDATE:
         become_candidate(state)
     else:
         become_primary(state)

@@ -23,7 +23,7 @@ class AppendEntries(msgspec.Struct, frozen=True, gc=False):
         prev_seqno: Seqno of that entry.
         last_seqno: Seqno of the last entry carried, ``prev_seqno`` if there is none.
         entries_view: View of ``last_seqno`` at the sender, hence of all entries carried.
-        leader_commit: Commit seqno of the sender.
+        primary_commit: Commit seqno of the sender.
         entries: The entries ``prev_seqno + 1 .. last_seqno``; empty in a message that is not bound
             yet (see :attr:`is_bound`).
     """
@@ -35,7 +35,7 @@ class AppendEntries(msgspec.Struct, frozen=True, gc=False):
     prev_seqno: int
     last_seqno: int
     entries_view: int
-    leader_commit: int
+    primary_commit: int
     entries: tuple[Entry, ...] = ()
 
     @property
@@ -56,7 +56,7 @@ class AppendEntries(msgspec.Struct, frozen=True, gc=False):
             self.prev_seqno,
             self.last_seqno,
             self.entries_view,
-            self.leader_commit,
+            self.primary_commit,
             entries,
         )
 
@@ -155,7 +155,7 @@ def bind(message: AppendEntries, entries: Sequence[Entry], bytes_max: int) -> li
                 message.prev_seqno + begin,
                 message.prev_seqno + end,
                 message.entries_view,
-                message.leader_commit,
+                message.primary_commit,
                 tuple(entries[begin:end]),
             )
         )

@@ -185,7 +185,7 @@ class Raft:
     @_fatal
     def tick(self, elapsed_ms: int) -> None:
         """Let time pass: may send heartbeats, stand for election, or step down."""
-        if self._state.leadership is roles.PRIMARY:
+        if self._state.role is roles.PRIMARY:
             replication.tick(self._state, elapsed_ms)
         else:
             elections.tick(self._state, elapsed_ms)
@@ -203,7 +203,7 @@ class Raft:
         if view is not None and state.view_at(seqno) != view:
             return
         backup.persisted(state, seqno)
-        if state.leadership is roles.PRIMARY:
+        if state.role is roles.PRIMARY:
             commitment.advance_commit(state)
 
     @_fatal
@@ -213,13 +213,13 @@ class Raft:
         Returns:
             The peer asked; None if we are not primary or have no peer.
         """
-        if self._state.leadership is not roles.PRIMARY:
+        if self._state.role is not roles.PRIMARY:
             return None
         return commitment.propose_successor(self._state)
 
     def flush(self) -> None:
         """Send, as primary, everything that waits for the next tick."""
-        if self._state.leadership is roles.PRIMARY:
+        if self._state.role is roles.PRIMARY:
             sending.send_to_all(self._state)
 
     def release(self, seqno: int) -> None:
@@ -240,19 +240,19 @@ class Raft:
         state = self._state
         phase = state.retirement.phase
         acks = {}
-        if state.leadership is roles.PRIMARY:
+        if state.role is roles.PRIMARY:
             acks = {
                 node: {"seqno": peer.match, "last_received_ms": peer.ack_age}
                 for node, peer in state.peers.items()
             }
         return Status(
-            leadership_state=state.leadership.value,
+            leadership_state=state.role.value,
             membership_state=state.retirement.membership.value,
             retirement_phase=None if phase is None else phase.value,
             current_view=state.view,
             last_seqno=state.log.last,
             commit_seqno=state.commit,
-            primary_id=state.leader_id,
+            primary_id=state.primary_id,
             ticking=state.ticking,
             configs=[(held.seqno, set(held.nodes)) for held in state.configurations.active],
             acks=acks,
@@ -285,12 +285,12 @@ class Raft:
     @property
     def is_primary(self) -> bool:
         """Whether this node leads its view."""
-        return self._state.leadership is roles.PRIMARY
+        return self._state.role is roles.PRIMARY
 
     @property
     def primary_id(self) -> NodeId | None:
         """The primary of the current view, if known."""
-        return self._state.leader_id
+        return self._state.primary_id
 
     @property
     def view(self) -> int:

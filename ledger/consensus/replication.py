@@ -21,7 +21,7 @@ def replicate(state: State, entries: Sequence[Proposed], view: int) -> bool:
         False, and nothing is changed, if we are not that primary, our retirement is final, or the
         seqnos do not follow our newest entry.
     """
-    if state.leadership is not PRIMARY or view != state.view or state.retirement.is_final:
+    if state.role is not PRIMARY or view != state.view or state.retirement.is_final:
         return False
     expected = state.log.last
     for proposed in entries:
@@ -62,7 +62,7 @@ def replicate(state: State, entries: Sequence[Proposed], view: int) -> bool:
 def receive_response(state: State, sender: NodeId, response: AppendEntriesResponse) -> None:
     """Handle an answer to AppendEntries, which may be from any earlier time."""
     peer = state.peers.get(sender)
-    if peer is None or state.leadership is not PRIMARY:
+    if peer is None or state.role is not PRIMARY:
         return
     peer.ack_age = 0
     if response.view > state.view:
@@ -84,8 +84,8 @@ def _receive_acceptance(
     )
     peer.acknowledged(response.last_seqno)
     advance_commit(state)
-    # Committing may have ended our own leadership, or made the sender removable.
-    if peer.held_back and state.leadership is PRIMARY and sender in state.peers:
+    # Committing may have ended our own role, or made the sender removable.
+    if peer.held_back and state.role is PRIMARY and sender in state.peers:
         send_rest(state, sender, peer)
 
 

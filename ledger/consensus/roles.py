@@ -7,15 +7,15 @@ once per view, and a node that starts to follow drops its unsigned tail at once,
 from ledger.base.ids import NodeId
 from ledger.consensus.ready import BecameBackup, Rollback, Truncate
 from ledger.consensus.state import State
-from ledger.consensus.types import Leadership
+from ledger.consensus.types import Role
 
-NONE = Leadership.NONE
-BACKUP = Leadership.BACKUP
-PRE_VOTE_CANDIDATE = Leadership.PRE_VOTE_CANDIDATE
-CANDIDATE = Leadership.CANDIDATE
-PRIMARY = Leadership.PRIMARY
+NONE = Role.NONE
+BACKUP = Role.BACKUP
+PRE_VOTE_CANDIDATE = Role.PRE_VOTE_CANDIDATE
+CANDIDATE = Role.CANDIDATE
+PRIMARY = Role.PRIMARY
 
-FOLLOWING: dict[Leadership, frozenset[Leadership]] = {
+FOLLOWING: dict[Role, frozenset[Role]] = {
     # A node stands from None only when it was given a configuration without a ledger.
     NONE: frozenset({BACKUP, PRE_VOTE_CANDIDATE, CANDIDATE, PRIMARY}),
     # A backup is made primary without an election when a service is recovered.
@@ -27,10 +27,10 @@ FOLLOWING: dict[Leadership, frozenset[Leadership]] = {
 """From each role, the roles that may come next."""
 
 
-def change_role(state: State, role: Leadership) -> None:
+def change_role(state: State, role: Role) -> None:
     """Take a role over; the only place that does."""
-    assert role in FOLLOWING[state.leadership], f"{role} cannot follow {state.leadership}"
-    state.leadership = role
+    assert role in FOLLOWING[state.role], f"{role} cannot follow {state.role}"
+    state.role = role
 
 
 def enter_view(state: State, view: int) -> None:
@@ -57,7 +57,7 @@ def become_backup(state: State) -> None:
     unsigned entries: they came from the primary of this view, which may have our acknowledgement of
     them and would never send them again.
     """
-    state.leader_id = None
+    state.primary_id = None
     restart_election_timer(state)
     state.peers.zero_ages()
     change_role(state, BACKUP)

@@ -14,7 +14,7 @@ def send(state: State, to: NodeId, peer: Peer, first: int) -> None:
     much on its way gets a heartbeat only. (Nobody but a primary sends these, so a node whose
     retirement is final sends none.)
     """
-    assert state.leadership is PRIMARY, f"a node that is {state.leadership} sends no entries"
+    assert state.role is PRIMARY, f"a node that is {state.role} sends no entries"
     last = state.log.last
     while not is_congested(state, peer):
         end = _batch_end(state, first)
@@ -74,7 +74,7 @@ def _send_range(state: State, to: NodeId, peer: Peer, first: int, end: int) -> N
         message is None
         or message.prev_seqno != first - 1
         or message.last_seqno != end
-        or message.leader_commit != state.commit
+        or message.primary_commit != state.commit
         or message.view != state.view
     ):
         entries_view = state.view_at(end)

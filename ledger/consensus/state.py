@@ -8,7 +8,7 @@ from ledger.consensus.messages import AppendEntries, AppendEntriesResponse, Mess
 from ledger.consensus.progress import Peers
 from ledger.consensus.ready import Outbox
 from ledger.consensus.retirement import Retirement
-from ledger.consensus.types import ApplyEntry, Jitter, Leadership, Settings
+from ledger.consensus.types import ApplyEntry, Jitter, Role, Settings
 from ledger.consensus.view_history import ViewHistory
 
 
@@ -37,14 +37,14 @@ class State:
         settings: Timing and options.
         apply_entry: Applies an entry on a backup.
         jitter: The only source of chance.
-        leadership: Our role.
+        role: Our role.
         view: Current view. Invariant: never falls.
         log: Entries held.
         history: Start of each view in the log.
         commit: Highest seqno known committed. Invariant: never falls; 0 or a signature.
         committable: Signatures above ``commit``.
         voted_for: Who has our vote in this view, ourselves included.
-        leader_id: The primary of this view, if known.
+        primary_id: The primary of this view, if known.
         votes: Who granted us what we currently ask for.
         followed_view: The view that we last began to follow in.
         is_new_follower: One roll-back of a conflicting signed suffix is still allowed.
@@ -73,16 +73,16 @@ class State:
         "history",
         "is_new_follower",
         "jitter",
-        "leader_id",
-        "leadership",
         "log",
         "newest_append",
         "node_id",
         "outbox",
         "peers",
         "persisted",
+        "primary_id",
         "retired_committed",
         "retirement",
+        "role",
         "settings",
         "should_sign",
         "ticking",
@@ -99,14 +99,14 @@ class State:
         self.settings = settings
         self.apply_entry = apply_entry
         self.jitter = jitter
-        self.leadership = Leadership.NONE
+        self.role = Role.NONE
         self.view = 0
         self.log = Log()
         self.history = ViewHistory()
         self.commit = 0
         self.committable = Committable()
         self.voted_for: NodeId | None = None
-        self.leader_id: NodeId | None = None
+        self.primary_id: NodeId | None = None
         self.votes: set[NodeId] = set()
         self.followed_view = 0
         self.is_new_follower = False

@@ -14,7 +14,7 @@ import msgspec
 from ledger.base.ids import NodeId
 
 
-class Leadership(enum.StrEnum):
+class Role(enum.StrEnum):
     """What a node currently does in its view; the value is the published name."""
 
     NONE = "None"

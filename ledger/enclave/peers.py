@@ -358,7 +358,7 @@ def _up_to(message: AppendEntries, last: int) -> AppendEntries:
         message.prev_seqno,
         last,
         message.entries_view,
-        message.leader_commit,
+        message.primary_commit,
     )
 
 
@@ -370,7 +370,7 @@ def _after(message: AppendEntries, seqno: int) -> AppendEntries:
         seqno,
         message.last_seqno,
         message.entries_view,
-        message.leader_commit,
+        message.primary_commit,
     )
 
 

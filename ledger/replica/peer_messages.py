@@ -40,7 +40,7 @@ class AppendEntries(Message, frozen=True):
     prev_seqno: SeqnoOrZero
     last_seqno: SeqnoOrZero
     entries_view: ViewField
-    leader_commit: SeqnoOrZero
+    primary_commit: SeqnoOrZero
 
 
 class AppendEntriesResponse(Message, frozen=True):
@@ -163,7 +163,7 @@ def to_wire(message: consensus.Message) -> tuple[PeerMessage, list[bytes]]:
                 message.prev_seqno,
                 message.last_seqno,
                 message.entries_view,
-                message.leader_commit,
+                message.primary_commit,
             )
             return header, [entry.data for entry in message.entries]
         case consensus.AppendEntriesResponse(view=view, last_seqno=last, success=success):
@@ -191,7 +191,7 @@ def from_wire(message: PeerMessage, tail: memoryview) -> consensus.Message | Non
                 message.prev_seqno,
                 message.last_seqno,
                 message.entries_view,
-                message.leader_commit,
+                message.primary_commit,
                 _entries(message, tail),
             )
         case AppendEntriesResponse(view=view, last_seqno=last, success=success):

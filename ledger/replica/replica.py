@@ -61,7 +61,7 @@ class Replica:
         tree: Merkle tree, up to but not including an outstanding signature or what is not sealed.
         raft: Consensus.
         view: The view that new transactions get while primary. On a backup, the view whose primary
-            wrote its newest entry; from a change of view, the loss of leadership or a roll-back
+            wrote its newest entry; from a change of view, the loss of role or a roll-back
             until there is one, a number that is no view and was not used before. Invariant:
             nothing is rolled back while it stays the same, so a client that finds it unchanged
             finds what it has read and written before.

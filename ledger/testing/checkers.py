@@ -19,11 +19,11 @@ from ledger.base.ids import NodeId
 from ledger.consensus.quorum import quorum_size
 from ledger.consensus.raft import Raft
 from ledger.consensus.state import State
-from ledger.consensus.types import Entry, EntryRole, Leadership
+from ledger.consensus.types import Entry, EntryRole, Role
 
-PRIMARY = Leadership.PRIMARY
-CANDIDATE = Leadership.CANDIDATE
-NONE = Leadership.NONE
+PRIMARY = Role.PRIMARY
+CANDIDATE = Role.CANDIDATE
+NONE = Role.NONE
 
 
 class InvariantError(LedgerError):
@@ -185,7 +185,7 @@ class Invariants:
         if record is None:
             require(
                 self.primaries.get(view) == node.node_id
-                and node.raft.state.leadership is PRIMARY
+                and node.raft.state.role is PRIMARY
                 and node.raft.state.view == view,
                 "ElectionSafetyInv",
                 f"{view}.{seqno} is new at {node.node_id}, which is not the primary of its view",
@@ -232,7 +232,7 @@ class Invariants:
             for other in self._nodes.values():
                 self.check_candidate(other)
 
-    def rolled_back(self, node: Observed, seqno: int, was: Leadership) -> None:
+    def rolled_back(self, node: Observed, seqno: int, was: Role) -> None:
         """Check a roll-back that a node has just made."""
         log = node.log
         name = node.node_id
@@ -241,7 +241,7 @@ class Invariants:
             "CommittedLogAppendOnlyProp",
             f"{name} goes back to {seqno}, below its commit {log.commit}",
         )
-        now = node.raft.state.leadership
+        now = node.raft.state.role
         if was is PRIMARY:
             require(now is not PRIMARY, "PermittedLogChangesProp", f"primary {name} goes back")
         if now is PRIMARY:
@@ -260,7 +260,7 @@ class Invariants:
             for other in self._nodes.values():
                 self.check_quorum_holds(other)
 
-    def committed_up_to(self, node: Observed, seqno: int, was: Leadership) -> None:
+    def committed_up_to(self, node: Observed, seqno: int, was: Role) -> None:
         """Check a commit that a node has just announced."""
         log = node.log
         name = node.node_id
@@ -277,7 +277,7 @@ class Invariants:
         )
         state = node.raft.state
         # A primary that its own retirement ends has no role after the step.
-        leads = state.leadership is PRIMARY or (was is PRIMARY and state.leadership is NONE)
+        leads = state.role is PRIMARY or (was is PRIMARY and state.role is NONE)
         if leads:
             require(
                 view == state.view,
@@ -318,7 +318,7 @@ class Invariants:
         self.commits.append((view, seqno))
         for other in self._nodes.values():
             state = other.raft.state
-            if other.is_alive and state.leadership is PRIMARY and state.view > view:
+            if other.is_alive and state.role is PRIMARY and state.view > view:
                 require(
                     other.log.holds(view, seqno),
                     "LeaderCompletenessInv",
@@ -366,7 +366,7 @@ class Invariants:
         A primary that its own retirement ends says so too, and follows nobody.
         """
         log = node.log
-        if view != log.followed and node.raft.state.leadership is not NONE:
+        if view != log.followed and node.raft.state.role is not NONE:
             log.followed = view
             require(
                 len(log.views) - 1 == log.newest_signature,
@@ -396,7 +396,7 @@ class Invariants:
     def check_candidate(self, node: Observed) -> None:
         """Check CandidateTermNotInLogInv for a node that may stand for election."""
         state = node.raft.state
-        if state.leadership is not CANDIDATE or not node.is_alive:
+        if state.role is not CANDIDATE or not node.is_alive:
             return
         primary = self.primaries.get(state.view)
         if primary is None or primary == node.node_id:
@@ -418,7 +418,7 @@ class Invariants:
         if not voter.is_alive or state.view > candidate.view:
             return False
         if state.view == candidate.view and not (
-            state.voted_for is None and state.leader_id is None
+            state.voted_for is None and state.primary_id is None
         ):
             return False
         theirs, ours = candidate.last_committable, state.last_committable

@@ -11,11 +11,11 @@ from ledger.base.ids import NodeId
 from ledger.consensus.quorum import quorum_size
 from ledger.consensus.raft import Raft
 from ledger.consensus.retirement import COMPLETED, ORDERED, RETIRED_COMMITTED
-from ledger.consensus.types import Entry, EntryRole, Leadership
+from ledger.consensus.types import Entry, EntryRole, Role
 from ledger.testing.checkers import require
 
-PRIMARY = Leadership.PRIMARY
-CANDIDATE = Leadership.CANDIDATE
+PRIMARY = Role.PRIMARY
+CANDIDATE = Role.CANDIDATE
 
 
 class Whole:
@@ -71,7 +71,7 @@ class FullChecker:
             self._check_configurations(name, node)
             self._check_membership(name, node)
             self._check_quorum(name, node, nodes)
-            if node.is_alive and node.raft.state.leadership is CANDIDATE:
+            if node.is_alive and node.raft.state.role is CANDIDATE:
                 self._check_candidate(name, node, nodes)
         for (one, left), (other, right) in combinations(nodes.items(), 2):
             _check_pair(f"{one} and {other}", left, right)
@@ -216,7 +216,7 @@ def _may_vote(voter: Whole, candidate: Whole) -> bool:
     if ours.view == theirs.view:
         if ours.voted_for == theirs.node_id:
             return True
-        if ours.voted_for is not None or ours.leader_id is not None:
+        if ours.voted_for is not None or ours.primary_id is not None:
             return False
     if not voter.is_alive or ours.view > theirs.view:
         return False

@@ -9,16 +9,16 @@ from ledger.consensus.quorum import quorum_size
 from ledger.consensus.ready import BecamePrimary, Ready, RequestRetirementCleanup
 from ledger.consensus.retirement import COMPLETED, ORDERED, RETIRED_COMMITTED, SIGNED
 from ledger.consensus.state import State
-from ledger.consensus.types import Leadership, RetirementPhase
+from ledger.consensus.types import RetirementPhase, Role
 from ledger.testing.checkers import Observed, require
 
-PRIMARY = Leadership.PRIMARY
-BACKUP = Leadership.BACKUP
-NONE = Leadership.NONE
-CANDIDATE = Leadership.CANDIDATE
-PRE_VOTE_CANDIDATE = Leadership.PRE_VOTE_CANDIDATE
+PRIMARY = Role.PRIMARY
+BACKUP = Role.BACKUP
+NONE = Role.NONE
+CANDIDATE = Role.CANDIDATE
+PRE_VOTE_CANDIDATE = Role.PRE_VOTE_CANDIDATE
 
-LATER_ROLES: dict[Leadership, frozenset[Leadership]] = {
+LATER_ROLES: dict[Role, frozenset[Role]] = {
     NONE: frozenset({NONE, BACKUP, PRIMARY}),
     BACKUP: frozenset({BACKUP, PRE_VOTE_CANDIDATE, CANDIDATE, PRIMARY}),
     PRE_VOTE_CANDIDATE: frozenset({PRE_VOTE_CANDIDATE, CANDIDATE, PRIMARY, BACKUP}),
@@ -79,7 +79,7 @@ class LocalChecker:
             view: Its view before the tick.
             elapsed_ms: Length of the tick.
         """
-        name, role = state.node_id, state.leadership
+        name, role = state.node_id, state.role
         is_standing = state.view == view + 1 and role in (CANDIDATE, PRIMARY)
         require(
             state.view == view or is_standing,
@@ -106,16 +106,16 @@ class LocalChecker:
             Whether view, role or vote changed, which concerns other nodes too.
         """
         state = node.raft.state
-        if state.leadership is PRIMARY:
+        if state.role is PRIMARY:
             self._check_matches(state)
         seen = (
             state.view,
-            state.leadership,
+            state.role,
             state.commit,
             state.log.last,
             state.retirement.phase,
             state.voted_for,
-            state.leader_id,
+            state.primary_id,
             len(state.votes),
             state.configurations.active,
         )
@@ -124,33 +124,33 @@ class LocalChecker:
         self._seen = seen
         self._check_order(state)
         self._check_log(node, state)
-        changed = state.view != self._view or state.leadership is not self.role
+        changed = state.view != self._view or state.role is not self.role
         if changed:
-            self._ages.clear()  # the patience of a primary begins with its leadership
+            self._ages.clear()  # the patience of a primary begins with its role
         self._check_votes(state)
         self._check_retirement(node, state)
         self._view = state.view
-        self.role = state.leadership
+        self.role = state.role
         self._phase = state.retirement.phase
-        return changed or state.leadership is CANDIDATE
+        return changed or state.role is CANDIDATE
 
     def _check_order(self, state: State) -> None:
         name = state.node_id
         require(state.view >= self._view, "MonotonicTermProp", f"{name} falls to {state.view}")
         require(
-            state.leadership in LATER_ROLES[self.role],
+            state.role in LATER_ROLES[self.role],
             "StateTransitionsProp",
-            f"{name} goes from {self.role} to {state.leadership}",
+            f"{name} goes from {self.role} to {state.role}",
         )
         is_member = any(name in nodes for nodes in state.configurations.node_sets)
         require(
-            not is_member or state.leadership is not NONE,
+            not is_member or state.role is not NONE,
             "PendingBecomesFollowerProp",
             f"{name} is in a configuration and has no role",
         )
-        if state.leadership is PRIMARY:
+        if state.role is PRIMARY:
             require(state.view >= 2, "NoLeaderBeforeInitialTerm", f"{name} leads {state.view}")
-            require(state.leader_id == name, "TypeInv", f"primary {name} follows another")
+            require(state.primary_id == name, "TypeInv", f"primary {name} follows another")
 
     def _check_log(self, node: Observed, state: State) -> None:
         log, name = node.log, node.node_id
@@ -203,8 +203,8 @@ class LocalChecker:
 
     def _check_votes(self, state: State) -> None:
         votes = frozenset(state.votes)
-        if state.view == self._view and state.leadership is self.role:
-            is_asking = state.leadership in (CANDIDATE, PRE_VOTE_CANDIDATE)
+        if state.view == self._view and state.role is self.role:
+            is_asking = state.role in (CANDIDATE, PRE_VOTE_CANDIDATE)
             restarted = is_asking and votes <= {state.node_id}
             require(
                 votes >= self._votes or restarted,
@@ -249,7 +249,7 @@ class LocalChecker:
             )
 
 
-def check_duties(node: Observed, was: Leadership, outputs: Ready) -> None:
+def check_duties(node: Observed, was: Role, outputs: Ready) -> None:
     """Check what a node owes when its role changes.
 
     A new primary asks for the clean-up of retirements; one that its own retirement ends asks a
@@ -263,7 +263,7 @@ def check_duties(node: Observed, was: Leadership, outputs: Ready) -> None:
             "NewPrimaryDuties",
             f"new primary {node.node_id} does not ask for clean-up or a signature",
         )
-    if was is PRIMARY and state.leadership is NONE and len(state.peers):
+    if was is PRIMARY and state.role is NONE and len(state.peers):
         require(
             any(type(message) is ProposeRequestVote for _, message in outputs.messages),
             "HandOver",

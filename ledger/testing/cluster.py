@@ -20,7 +20,7 @@ from ledger.consensus.ready import (
     RequestRetirementCleanup,
     Truncate,
 )
-from ledger.consensus.types import Entry, Leadership, Settings
+from ledger.consensus.types import Entry, Role, Settings
 from ledger.testing.checkers import InvariantError, Invariants, ObservedLog
 from ledger.testing.checkers_local import (
     LocalChecker,
@@ -31,8 +31,8 @@ from ledger.testing.checkers_local import (
 from ledger.testing.sim_node import NodeMaker, SimulatedNode
 from ledger.testing.sim_probes import Probes
 
-PRIMARY = Leadership.PRIMARY
-CANDIDATE = Leadership.CANDIDATE
+PRIMARY = Role.PRIMARY
+CANDIDATE = Role.CANDIDATE
 
 
 class Surroundings(Protocol):
@@ -181,10 +181,10 @@ class Cluster:
         if self.recorder is not None:
             self._record("tick", member.node_id, elapsed_ms)
         state = member.raft.state
-        was_primary = state.leadership is PRIMARY
+        was_primary = state.role is PRIMARY
         view = state.view
         member.raft.tick(elapsed_ms)
-        if was_primary and state.leadership is not PRIMARY:
+        if was_primary and state.role is not PRIMARY:
             self.counters["primary stepped down without a quorum"] += 1
         member.local.ticked(state, view, elapsed_ms)
         self._after(member)
@@ -271,7 +271,7 @@ class Cluster:
         return [
             member
             for member in self.members.values()
-            if member.is_alive and member.raft.state.leadership is PRIMARY
+            if member.is_alive and member.raft.state.role is PRIMARY
         ]
 
     def unmarked(self, member: Member) -> frozenset[NodeId]:
@@ -326,11 +326,11 @@ class Cluster:
             self._take_effects(member, ready.effects, was)
         if member.local.check(member):
             for other in self.members.values():
-                if other.raft.state.leadership is CANDIDATE:
+                if other.raft.state.role is CANDIDATE:
                     self.invariants.check_candidate(other)
         self.trace = crc32(
             b"%d %d %d %d %s"
-            % (member.index, state.view, state.log.last, state.commit, state.leadership.encode()),
+            % (member.index, state.view, state.log.last, state.commit, state.role.encode()),
             self.trace,
         )
         tracks = self.settings.track_persistence
@@ -341,7 +341,7 @@ class Cluster:
         if self.after_step is not None:
             self.after_step()
 
-    def _take_effects(self, member: Member, effects: Iterable[Effect], was: Leadership) -> None:
+    def _take_effects(self, member: Member, effects: Iterable[Effect], was: Role) -> None:
         invariants, log = self.invariants, member.log
         begin = len(log.views)
         for effect in effects:
@@ -372,7 +372,7 @@ class Cluster:
         if self.settings.track_persistence and len(log.views) > begin:
             self._surroundings.appended(member, len(log.views) - 1, log.views[-1])
 
-    def _truncate(self, member: Member, seqno: int, was: Leadership) -> None:
+    def _truncate(self, member: Member, seqno: int, was: Role) -> None:
         log = member.log
         if log.signatures and log.signatures[-1] > seqno:
             self.counters["roll-back of a signed suffix"] += 1

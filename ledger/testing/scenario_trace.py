@@ -20,7 +20,7 @@ def describe_message(message: Message) -> str:
         case AppendEntries():
             begin = f"{message.prev_view}.{message.prev_seqno}"
             end = f"{message.entries_view}.{message.last_seqno}"
-            return f"AE(t{message.view}, ({begin}, {end}], c{message.leader_commit})"
+            return f"AE(t{message.view}, ({begin}, {end}], c{message.primary_commit})"
         case AppendEntriesResponse():
             verdict = "ACK" if message.success else "NACK"
             return f"AER({verdict}, t{message.view}, i{message.last_seqno})"

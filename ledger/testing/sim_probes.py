@@ -12,7 +12,7 @@ from ledger.consensus.messages import (
     RequestVoteResponse,
 )
 from ledger.consensus.state import State
-from ledger.consensus.types import Leadership
+from ledger.consensus.types import Role
 
 Configuration = tuple[int, frozenset[NodeId]]
 
@@ -61,7 +61,7 @@ class Probes:
         if type(message) is AppendEntries:
             self._before_entries(state, message)
         elif type(message) is AppendEntriesResponse:
-            if state.leadership is Leadership.PRIMARY and message.view < state.view:
+            if state.role is Role.PRIMARY and message.view < state.view:
                 if message.success:
                     self.counters["acceptance of an older view ignored"] += 1
                 else:
@@ -73,9 +73,9 @@ class Probes:
         if message.view < state.view:
             self.counters["AppendEntries of an older view refused"] += 1
             return
-        if message.view == state.view and state.leadership in (
-            Leadership.CANDIDATE,
-            Leadership.PRE_VOTE_CANDIDATE,
+        if message.view == state.view and state.role in (
+            Role.CANDIDATE,
+            Role.PRE_VOTE_CANDIDATE,
         ):
             self.counters["candidate found a primary of its view"] += 1
         if state.view_at(message.prev_seqno) != message.prev_view:
@@ -86,7 +86,7 @@ class Probes:
             held = state.view_at(message.prev_seqno + 1)
             if held and held != message.entries_view:
                 self.counters["conflict found"] += 1
-        elif message.last_seqno < message.leader_commit and message.last_seqno < state.log.last:
+        elif message.last_seqno < message.primary_commit and message.last_seqno < state.log.last:
             self.counters["commit bounded by what was verified"] += 1
 
     def sent(self, state: State, message: Message) -> None:
@@ -96,7 +96,7 @@ class Probes:
                 pre = message.election == "pre_vote"
                 self.counters["pre-vote denied" if pre else "vote denied"] += 1
         elif type(message) is ProposeRequestVote:
-            if state.leadership is Leadership.NONE:
+            if state.role is Role.NONE:
                 self.counters["hand-over at retirement"] += 1
         elif type(message) is AppendEntries:
             if not message.is_bound:
@@ -110,11 +110,11 @@ class Probes:
         active: list[Configuration],
         before: int,
         seqno: int,
-        was: Leadership,
+        was: Role,
     ) -> None:
         """Look at a commit that a node has just made."""
         del state, seqno
-        if was is Leadership.PRIMARY and _pending(active, before):
+        if was is Role.PRIMARY and _pending(active, before):
             self.counters["commit under several configurations"] += 1
 
     def elected(self, active: list[Configuration], commit: int) -> None:

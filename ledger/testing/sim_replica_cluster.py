@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from ledger.base.ids import NodeId
 from ledger.consensus.messages import AppendEntriesResponse, Message
-from ledger.consensus.types import Leadership, Settings
+from ledger.consensus.types import Role, Settings
 from ledger.crypto.sealing import EntrySealer
 from ledger.replica.peer_messages import from_wire, to_wire
 from ledger.replica.settings import ReplicaSettings
@@ -27,7 +27,7 @@ from ledger.testing.sim_replica_node import ReplicaNode
 from ledger.testing.sim_replica_sealing import SealedOnce
 from ledger.testing.sim_replica_shadow import Shadow, Shadows, total_of_newest
 
-PRIMARY = Leadership.PRIMARY
+PRIMARY = Role.PRIMARY
 TAKING_PART = (NodeStatus.TRUSTED, NodeStatus.RETIRED)
 DROP_ROWS_EVERY = 64
 """Rows of shadows are dropped after so many commits."""
@@ -138,9 +138,9 @@ class ReplicaCluster(Cluster):
         """Let a node's clock advance."""
         self._record("tick", member.node_id, elapsed_ms)
         state = member.raft.state
-        was_primary, view = state.leadership is PRIMARY, state.view
+        was_primary, view = state.role is PRIMARY, state.view
         replica_of(member).tick(elapsed_ms)
-        if was_primary and state.leadership is not PRIMARY:
+        if was_primary and state.role is not PRIMARY:
             self.counters["primary stepped down without a quorum"] += 1
         member.local.ticked(state, view, elapsed_ms)
         self._after(member)
@@ -298,7 +298,7 @@ class ReplicaCluster(Cluster):
         name = node.node_id
         version, last = replica.store.version, raft.last
         signing = replica.outstanding_signature
-        leads = raft.state.leadership is PRIMARY
+        leads = raft.state.role is PRIMARY
         require(replica.is_primary == leads, "Role", f"{name} primary: {replica.is_primary}")
         if leads:
             leaves = version + 1 - replica.unsealed if signing is None else signing.seqno

@@ -347,5 +347,5 @@ def _part(message: AppendEntries, after: int, last: int) -> AppendEntries:
     """Return a message without entries that names ``after + 1 .. last`` of another's."""
     before = message.prev_view if after == message.prev_seqno else message.entries_view
     return AppendEntries(
-        message.view, before, after, last, message.entries_view, message.leader_commit
+        message.view, before, after, last, message.entries_view, message.primary_commit
     )

@@ -43,8 +43,8 @@ MUTANTS = (
     Mutant(
         "B2-first-fix-empties-committable",
         "elections",
-        "    state.leader_id = state.node_id\n    state.should_sign",
-        "    state.leader_id = state.node_id\n    state.committable.drop_up_to(state.log.last)\n"
+        "    state.primary_id = state.node_id\n    state.should_sign",
+        "    state.primary_id = state.node_id\n    state.committable.drop_up_to(state.log.last)\n"
         "    state.should_sign",
         "A new primary forgets its signatures of older views.",
     ),
@@ -100,8 +100,8 @@ MUTANTS = (
     Mutant(
         "B7-unbounded-backup-commit",
         "backup",
-        "    bound = min(message.leader_commit, message.last_seqno)",
-        "    bound = message.leader_commit",
+        "    bound = min(message.primary_commit, message.last_seqno)",
+        "    bound = message.primary_commit",
         "A backup commits entries of its own that the message did not verify.",
     ),
     Mutant(
@@ -222,8 +222,8 @@ MUTANTS = (
     Mutant(
         "pre-vote-counts-as-vote",
         "elections",
-        "    if ASKS_FOR.get(state.leadership) != response.election or sender not in state.peers:",
-        "    if state.leadership not in ASKS_FOR or sender not in state.peers:",
+        "    if ASKS_FOR.get(state.role) != response.election or sender not in state.peers:",
+        "    if state.role not in ASKS_FOR or sender not in state.peers:",
         "A granted pre-vote is counted as a vote.",
     ),
     Mutant(
@@ -236,7 +236,7 @@ MUTANTS = (
     Mutant(
         "vote-despite-primary",
         "elections",
-        "    if is_regular and (state.leader_id is not None or state.voted_for",
+        "    if is_regular and (state.primary_id is not None or state.voted_for",
         "    if is_regular and (state.voted_for",
         "A voter votes although it knows a primary of the view.",
     ),
@@ -398,8 +398,8 @@ MUTANTS = (
     Mutant(
         "no-timer-restart-on-vote",
         "elections",
-        "        restart_election_timer(state)\n        state.leader_id = None\n",
-        "        state.leader_id = None\n",
+        "        restart_election_timer(state)\n        state.primary_id = None\n",
+        "        state.primary_id = None\n",
         "A voter may stand right after it has voted.",
     ),
     Mutant(

@@ -211,7 +211,11 @@ MISTAKES: dict[str, tuple[object, str, Any]] = {
 }
 
 
-RARE = {"a joiner takes no answer but the first": 340, "no backup gives the keys": 50}
+RARE = {
+    "a joiner takes no answer but the first": 400,
+    "a node that leaves is refused the keys": 40,
+    "no backup gives the keys": 50,
+}
 """Where to begin with mistakes that only few schedules show: a run of many seeds finds them."""
 
 

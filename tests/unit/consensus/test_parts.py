@@ -12,7 +12,7 @@ from ledger.consensus.quorum import committable_seqno, has_quorum, quorum_size
 from ledger.consensus.retirement import FOLLOWING, Retirement
 from ledger.consensus.testing import make_node
 from ledger.consensus.tx_status import TxStatus, tx_status
-from ledger.consensus.types import Applied, Entry, Leadership, Proposed, RetirementPhase
+from ledger.consensus.types import Applied, Entry, Proposed, RetirementPhase, Role
 from ledger.consensus.view_history import ViewHistory
 from ledger.testing import scenario_payload as payload
 
@@ -306,7 +306,7 @@ def test_transaction_status(
 
 
 def test_published_words() -> None:
-    assert [role.value for role in Leadership] == [
+    assert [role.value for role in Role] == [
         "None",
         "Follower",
         "PreVoteCandidate",

@@ -169,14 +169,14 @@ def test_entry_that_cannot_be_applied_is_refused_and_those_before_it_stay() -> N
 
 
 @pytest.mark.parametrize(
-    ("leader_commit", "last", "want"),
+    ("primary_commit", "last", "want"),
     [(0, 6, 0), (1, 6, 0), (2, 6, 2), (3, 6, 2), (5, 6, 4), (9, 6, 6), (9, 5, 4), (4, 3, 2)],
 )
 def test_commit_is_bounded_by_the_primary_and_by_the_message(
-    leader_commit: int, last: int, want: int
+    primary_commit: int, last: int, want: int
 ) -> None:
     node = feed(new_node(), "2c 2s 2 2s 2 2s", view=3)
-    node.step(C, append_entries("2c 2s 2 2s 2 2s", 1, last, view=3, commit=leader_commit))
+    node.step(C, append_entries("2c 2s 2 2s 2 2s", 1, last, view=3, commit=primary_commit))
     assert node.commit == want
 
 
