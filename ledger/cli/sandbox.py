@@ -143,19 +143,22 @@ def _curl_commands(sandbox: Sandbox, options: SandboxOptions) -> list[str]:
     trust = f"--cacert {shlex.quote(str(sandbox.files.service_certificate_file))}"
     certificate, key = shlex.quote(str(user.certificate_file)), shlex.quote(str(user.key_file))
     caller = f"{trust} --cert {certificate} --key {key}"
-    base = f"https://{sandbox.address}"
+
+    def url(path: str) -> str:
+        return shlex.quote(f"https://{sandbox.address}{path}")  # shells match brackets of IPv6
+
     if options.app not in {None, DEFAULT_APP} or "app" in options.overlay:
         return [
-            f"curl {trust} {base}/node/network",
-            f"curl {caller} {base}/app/commit",
-            f"curl {caller} {base}/app/api",
+            f"curl {trust} {url('/node/network')}",
+            f"curl {caller} {url('/app/commit')}",
+            f"curl {caller} {url('/app/api')}",
         ]
     body = shlex.quote('{"id": 42, "msg": "hi"}')
     json_body = f"-H 'content-type: application/json' -d {body}"
     return [
-        f"curl {caller} {json_body} {base}/app/log/private",
-        f"curl {caller} '{base}/app/log/private?id=42'",
-        f"curl {trust} {base}/node/network",
+        f"curl {caller} {json_body} {url('/app/log/private')}",
+        f"curl {caller} {url('/app/log/private?id=42')}",
+        f"curl {trust} {url('/node/network')}",
     ]
 
 

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import parse_qs
 
+from ledger.base.addresses import host_of
 from ledger.codec import canonical
 from ledger.endpoints.auth import no_auth
 from ledger.endpoints.context import CallContext
@@ -131,7 +132,8 @@ def _listens_at(info: NodeInfo, host: str | None, port: str | None) -> bool:
     if host is None and port is None:
         return True
     return any(
-        host in {None, address.rpartition(":")[0]} and port in {None, address.rpartition(":")[2]}
+        host in {None, host_of(address), address.rpartition(":")[0]}  # [::1] or ::1
+        and port in {None, address.rpartition(":")[2]}
         for address in _addresses(info)
     )
 

@@ -23,7 +23,7 @@ class Dialer:
 
     Args:
         loop: Calls back.
-        client_interface: Local address to connect from, or None for any.
+        client_interface: Local host to connect from, or None for any.
     """
 
     def __init__(self, loop: Loop, client_interface: str | None = None) -> None:
@@ -122,7 +122,7 @@ class _Dial:
             return False
         try:
             if self.source is not None:
-                stream.bind((self.source.rpartition(":")[0] or self.source, 0))
+                stream.bind((self.source, 0))
             code = stream.connect_ex((host, port))
         except OSError as error:
             code = error.errno or errno.EINVAL

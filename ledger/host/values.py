@@ -153,10 +153,14 @@ def _address(value: object) -> str:
 
 
 def _host(value: object) -> str:
+    """Read a host; a port behind it means nothing, and CCF takes one."""
     text = _string(value, "a host name or address")
     if _is_host(text):
         return text
-    return _address(text)
+    try:
+        return str(ipaddress.IPv6Address(text))
+    except ValueError:
+        return split_host_port(text)[0]
 
 
 def _regex(value: object) -> str:

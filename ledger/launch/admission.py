@@ -3,6 +3,7 @@
 import ipaddress
 from dataclasses import dataclass
 
+from ledger.base.addresses import host_of
 from ledger.base.clock import Clock
 from ledger.base.ids import NodeId
 from ledger.boundary.settings import Settings
@@ -45,7 +46,7 @@ class NodeAdmission:
     @property
     def trust_at_once(self) -> bool:
         """Only on loopback: virtual evidence proves nothing about a node from elsewhere."""
-        host = self.settings.node_to_node.published_address.rpartition(":")[0].strip("[]")
+        host = host_of(self.settings.node_to_node.published_address)
         try:
             return ipaddress.ip_address(host).is_loopback
         except ValueError:

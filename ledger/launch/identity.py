@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ledger.base.addresses import host_of
 from ledger.base.ids import NodeId
 from ledger.boundary.settings import NodeCertificateSettings, Settings
 from ledger.crypto.certificate import Certificate, CertificateRequest
@@ -74,6 +75,6 @@ def alternative_names(settings: Settings) -> Sequence[str]:
     configured: NodeCertificateSettings = settings.node_certificate
     if configured.subject_alt_names:
         return configured.subject_alt_names
-    hosts = [interface.published_address for interface in settings.interfaces]
-    hosts.append(settings.node_to_node.published_address)
-    return list(dict.fromkeys(alternative_name_of(host.rpartition(":")[0]) for host in hosts))
+    addresses = [interface.published_address for interface in settings.interfaces]
+    addresses.append(settings.node_to_node.published_address)
+    return list(dict.fromkeys(alternative_name_of(host_of(address)) for address in addresses))

@@ -92,6 +92,15 @@ def test_nodes_with_filters(kit: NodeKit) -> None:
     assert (refused.status, refused.error_code) == (400, "InvalidQueryParameterValue")
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_nodes_by_ipv6_address(kit: NodeKit, host: str) -> None:
+    node = info(number=1)
+    node.rpc_interfaces["app_client"]["published_address"] = "[::1]:41"
+    kit.put((OWN, node))
+    nodes = kit.caller().get(f"/node/network/nodes?host={host}").json()["nodes"]
+    assert [node["node_id"] for node in nodes] == [OWN]
+
+
 def test_one_node(kit: NodeKit) -> None:
     kit.put((OWN, info(node_data={"x": 1})))
     node = kit.caller().get(f"/node/network/nodes/{OWN}").json()

@@ -244,6 +244,20 @@ def test_every_key_is_accepted_and_read() -> None:
     assert [m.role for m in read.command.start.members] == ["Owner", "NonParticipant"]
 
 
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1:0", "127.0.0.1"),
+        ("node.example", "node.example"),
+        ("::1", "::1"),
+        ("[::1]:0", "::1"),
+    ],
+)
+def test_client_interface_is_a_host(written: str, host: str) -> None:
+    assert accepted({**MINIMAL, "node_client_interface": written}).node_client_interface == host
+
+
 def at(path: str, value: object) -> Callable[[dict[str, Any]], None]:
     def change(configuration: dict[str, Any]) -> None:
         *parents, last = path.split(".")
