@@ -53,13 +53,18 @@ def listen(name: str, bind_address: str, published_address: str | None) -> Liste
     host, port = split_host_port(bind_address)
     bound = _bind(name, host, port)
     resolved_host, resolved_port = bound.getsockname()[:2]
-    published_host, published_port = split_host_port(published_address or bind_address)
     return Listener(
         name,
         bound,
         join_host_port(resolved_host, resolved_port),
-        join_host_port(published_host, published_port or resolved_port),
+        published(bind_address, published_address, resolved_port),
     )
+
+
+def published(bind_address: str, published_address: str | None, bound_port: int) -> str:
+    """Return the address for others, its port resolved; see ``listen``."""
+    host, port = split_host_port(published_address or bind_address)
+    return join_host_port(host, port or bound_port)
 
 
 def _bind(name: str, host: str, port: int) -> socket.socket:

@@ -25,17 +25,37 @@ def start_configuration(
         constitution: Paths of the constitution's files.
     """
     members = [
-        {
-            "certificate_file": str(member.identity.certificate_file),
-            "encryption_public_key_file": str(member.encryption_public_key_file),
-        }
+        (member.identity.certificate_file, member.encryption_public_key_file)
         for member in directory.members
     ]
+    return _start_configuration(directory, port, constitution, members)
+
+
+def planned_start_configuration(
+    directory: SandboxDirectory, port: int, members: int
+) -> dict[str, Any]:
+    """Return what the configuration of node 0 will look like, before there are any files."""
+    files = [
+        (Path(f"member{number}_cert.pem"), Path(f"member{number}_enc_pubk.pem"))
+        for number in range(members)
+    ]
+    return _start_configuration(directory, port, ["constitution"], files)
+
+
+def _start_configuration(
+    directory: SandboxDirectory,
+    port: int,
+    constitution: Sequence[str],
+    members: Sequence[tuple[Path, Path]],
+) -> dict[str, Any]:
     command = {
         "type": "Start",
         "start": {
             "constitution_files": list(constitution),
-            "members": members,
+            "members": [
+                {"certificate_file": str(certificate), "encryption_public_key_file": str(key)}
+                for certificate, key in members
+            ],
             "service_configuration": {"recovery_threshold": 1},
             "initial_service_certificate_validity_days": 365,
         },

@@ -49,16 +49,32 @@ class SandboxDirectory:
 
     Attributes:
         path: Absolute path.
+        service_certificate_file: Where the first node writes the service's certificate.
         members: Initial members.
         users: Users that the opening proposal adds.
     """
 
     path: Path
+    service_certificate_file: Path
     members: list[MemberKeys] = field(default_factory=list)
     users: list[Identity] = field(default_factory=list)
 
     @classmethod
-    def create(cls, path: Path, *, members: int, users: int, now: int) -> "SandboxDirectory":
+    def planned(cls, path: Path) -> "SandboxDirectory":
+        """Return the directory before anything is made."""
+        path = path.absolute()
+        return cls(path, path / SERVICE_CERTIFICATE_FILE)
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        members: int,
+        users: int,
+        now: int,
+        service_certificate_file: Path | None = None,
+    ) -> "SandboxDirectory":
         """Make the directory and the keys of everybody.
 
         Args:
@@ -66,34 +82,32 @@ class SandboxDirectory:
             members: Number of members, at least 1.
             users: Number of users.
             now: Start of the certificates' validity, seconds since 1970.
+            service_certificate_file: Where the first node writes the service's certificate; None
+                for the usual place.
 
         Raises:
             FormatError: something is there already.
             UnavailableError: the directory or a file in it cannot be made.
         """
-        path = path.absolute()
+        made = cls.planned(path)
+        path = made.path
+        if service_certificate_file is not None:
+            made = cls(path, service_certificate_file.absolute())
         try:
-            return cls._create(path, members=members, users=users, now=now)
+            _refuse_used(path)
+            path.mkdir(parents=True, exist_ok=True)
+            made._make_keys(members, users, now)
         except OSError as error:
             raise UnavailableError(f"cannot make sandbox in {path}: {error.strerror}") from error
+        return made
 
-    @classmethod
-    def _create(cls, path: Path, *, members: int, users: int, now: int) -> "SandboxDirectory":
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise FormatError(f"got {path}, which is not empty, want a new or empty directory")
-        path.mkdir(parents=True, exist_ok=True)
-        made = cls(path)
+    def _make_keys(self, members: int, users: int, now: int) -> None:
+        path = self.path
         for number in range(members):
             identity = create_identity(path, f"member{number}", now)
             public_file, private_file = create_encryption_key(path, f"member{number}")
-            made.members.append(MemberKeys(identity, public_file, private_file))
-        made.users.extend(create_identity(path, f"user{number}", now) for number in range(users))
-        return made
-
-    @property
-    def service_certificate_file(self) -> Path:
-        """Where the first node writes the service's certificate."""
-        return self.path / SERVICE_CERTIFICATE_FILE
+            self.members.append(MemberKeys(identity, public_file, private_file))
+        self.users.extend(create_identity(path, f"user{number}", now) for number in range(users))
 
     def node_directory(self, number: int) -> Path:
         """Directory of one node."""
@@ -126,6 +140,14 @@ class SandboxDirectory:
         temporary = self.path / f".{DESCRIPTION_FILE}.tmp"
         temporary.write_text(json.dumps(description, indent=2) + "\n")
         temporary.replace(self.path / DESCRIPTION_FILE)
+
+
+def _refuse_used(path: Path) -> None:
+    want = "want a new or empty directory"
+    if path.is_file():
+        raise FormatError(f"got {path}, which is a file, {want}")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise FormatError(f"got {path}, which is not empty, {want}")
 
 
 def _identity(identity: Identity) -> dict[str, str]:

@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ledger.base.errors import UnavailableError
 from ledger.crypto.certificate import Certificate
+from ledger.host.sockets import published
+from ledger.host.values import split_host_port
 from ledger.sandbox.directory import NodeRecord
 
 _POLL_S = 0.02
@@ -47,6 +50,7 @@ class NodeProcess:
         self.directory = directory
         self.configuration = configuration
         directory.mkdir(parents=True, exist_ok=True)
+        self._before = {path: _version(path) for path in self._awaited()}
         config_file = directory / "config.json"
         config_file.write_text(json.dumps(configuration, indent=2) + "\n")
         command = [sys.executable, "-c", _BOUND_TO_US, str(os.getpid()), *prefix, sys.executable]
@@ -103,10 +107,19 @@ class NodeProcess:
 
     async def wait_until_started(self, timeout_s: float = 60.0) -> None:
         """Wait for the output files of a node that serves."""
-        addresses = self.output_file("rpc_addresses_file")
-        await self.wait_for("addresses", addresses.exists, timeout_s)
-        service = Path(self.configuration["command"]["service_certificate_file"])
-        await self.wait_for("service certificate", service.exists, timeout_s)
+        for path in self._awaited():
+            await self.wait_for(path.name, partial(self._is_written, path), timeout_s)
+
+    def _awaited(self) -> list[Path]:
+        """Files that the node writes, in this order; a joiner reads the service's certificate."""
+        awaited = [self.output_file("rpc_addresses_file")]
+        if self.configuration["command"]["type"] != "Join":
+            awaited.append(self.service_certificate_file)
+        return awaited
+
+    def _is_written(self, path: Path) -> bool:
+        """Whether a file is there and not the one of an earlier node: an overlay may share it."""
+        return _version(path) not in {None, self._before[path]}
 
     async def wait_until_ended(self) -> int:
         """Wait for the end of the host process and return its exit code."""
@@ -122,9 +135,16 @@ class NodeProcess:
         return self._process.wait()
 
     def address(self, interface: str) -> str:
-        """Return ``host:port`` of an interface, once the node has started."""
+        """Return ``host:port`` for clients of an interface, once the node has started."""
         addresses = json.loads(self.output_file("rpc_addresses_file").read_text())
-        return str(addresses[interface])
+        _, port = split_host_port(addresses[interface])  # where it listens
+        settings = self.configuration["network"]["rpc_interfaces"][interface]
+        return published(settings["bind_address"], settings.get("published_address"), port)
+
+    @property
+    def service_certificate_file(self) -> Path:
+        """What a node that starts a service writes, and one that joins reads."""
+        return Path(self.configuration["command"]["service_certificate_file"]).absolute()
 
     @property
     def node_id(self) -> str:
@@ -173,6 +193,14 @@ class NodeProcess:
         """End the node at once; its enclave ends with it. Return the exit code."""
         self.signal(signal.SIGKILL)
         return self._process.wait()
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _environment() -> dict[str, str]:

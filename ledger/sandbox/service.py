@@ -17,10 +17,12 @@ from ledger.sandbox.configuration import (
     INTERFACE,
     join_configuration,
     merge,
+    planned_start_configuration,
     start_configuration,
 )
 from ledger.sandbox.directory import SandboxDirectory
 from ledger.sandbox.opening import Tell, open_service
+from ledger.sandbox.preflight import check_application, check_configuration
 from ledger.sandbox.process import NodeProcess
 from ledger.sandbox.reconfiguration import (
     TIMEOUT_S,
@@ -31,6 +33,8 @@ from ledger.sandbox.reconfiguration import (
     wait_until_serving,
 )
 
+_ANYBODY = "127.0.0.1:1"
+"""Stands for the node that a joiner asks, as long as there is none."""
 _ASK_TIMEOUT_S = 2.0
 """A node that runs answers at once; one that is suspended does not."""
 
@@ -78,6 +82,9 @@ class Sandbox:
     Attributes:
         files: Its directory.
         nodes: Its node processes.
+
+    Raises:
+        LedgerError: it cannot be, or would not start; nothing was written then.
     """
 
     def __init__(self, options: SandboxOptions, tell: Tell = _silent) -> None:
@@ -88,8 +95,23 @@ class Sandbox:
             members=options.members,
             users=options.users,
             now=int(time.time()),
+            service_certificate_file=self._check(),
         )
         self.nodes: list[NodeProcess] = []
+
+    def _check(self) -> Path:
+        """Refuse what would not start, and return where the service's certificate will be."""
+        options = self._options
+        planned = SandboxDirectory.planned(options.directory)
+        first = self._configuration(
+            planned_start_configuration(planned, options.port, options.members)
+        )
+        check_configuration(first)
+        if options.nodes > 1:
+            check_configuration(self._configuration(join_configuration(planned, 1, 0, _ANYBODY)))
+        if "app" in first:  # the default one is ours
+            check_application(first["app"])
+        return Path(first["command"]["service_certificate_file"])
 
     async def __aenter__(self) -> Self:
         try:
@@ -251,15 +273,23 @@ class Sandbox:
         self, configuration: dict[str, Any], overlay: dict[str, Any] | None = None
     ) -> NodeProcess:
         options = self._options
-        if options.app is not None:
-            configuration["app"] = options.app
-        configuration = merge(merge(configuration, options.overlay), overlay or {})
+        configuration = merge(self._configuration(configuration), overlay or {})
         number = len(self.nodes)
         directory = self.files.node_directory(number)
         prefix = options.prefix(number)
         node = NodeProcess(directory, configuration, options.node_options, prefix)
         self.nodes.append(node)
         return node
+
+    def _configuration(self, configuration: dict[str, Any]) -> dict[str, Any]:
+        """Return what a node is configured with: application and overlay are everybody's."""
+        options = self._options
+        application = {} if options.app is None else {"app": options.app}
+        merged = merge({**configuration, **application}, options.overlay)
+        command = merged["command"]
+        if isinstance(command, dict) and command.get("type") == "Join":
+            command.pop("start", None)  # what an overlay says about the start is for node 0
+        return merged
 
     async def wait_until_one_ends(self) -> NodeProcess:
         """Wait until the first node ends, and return it."""

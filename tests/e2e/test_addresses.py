@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ledger.client.session import Session
+from ledger.crypto.certificate import Certificate
 from ledger.sandbox.configuration import INTERFACE
 from ledger.sandbox.service import Sandbox, SandboxOptions
 
@@ -68,5 +70,38 @@ def test_a_service_on_ipv6(tmp_path: Path) -> None:
             url = f"https://{address}/node/commit"
             answer = run("curl", "-sS", "--cacert", described["service_certificate"], url)
             assert "transaction_id" in json.loads(answer)
+
+    asyncio.run(scenario())
+
+
+def test_what_clients_use_comes_from_the_overlay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The published address, and the file of the service's certificate, also with an old one."""
+    monkeypatch.chdir(tmp_path)
+    Path("svc.pem").write_text("of an earlier service")
+    at = {"bind_address": "127.0.0.1:0", "published_address": "localhost:0"}
+    overlay = {
+        "command": {
+            "service_certificate_file": "svc.pem",
+            "start": {"service_subject_name": "CN=Told by the overlay"},
+        },
+        "network": {"rpc_interfaces": {INTERFACE: at}},
+    }
+
+    async def scenario() -> None:
+        options = SandboxOptions(directory=Path("s"), overlay=overlay, nodes=2, users=1)
+        async with Sandbox(options) as sandbox:
+            described = json.loads((tmp_path / "s/sandbox.json").read_text())
+            assert described["service_certificate"] == str(tmp_path / "svc.pem")
+            certificate = (tmp_path / "svc.pem").read_text()
+            addresses = [node["address"] for node in described["nodes"]]
+            assert sandbox.address == addresses[0]
+            assert "Told by the overlay" in Certificate.parse(certificate.encode()).subject
+            for address in addresses:
+                host, _, port = address.rpartition(":")
+                assert (host, int(port) > 0) == ("localhost", True)
+                async with Session(address, certificate) as session:
+                    (await session.get("/node/commit")).expect(200)
 
     asyncio.run(scenario())

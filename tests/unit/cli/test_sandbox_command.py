@@ -1,5 +1,6 @@
 """``quorate sandbox``: what cannot work is refused in one line, before anything is started."""
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -28,10 +29,10 @@ def test_directory_that_is_a_file_or_is_not_empty(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    for directory in (tmp_path / "file", tmp_path):
+    for directory, found in ((tmp_path / "file", "a file"), (tmp_path, "not empty")):
         code, line = refusal(capsys, "--dir", directory)
         assert code == 1
-        assert f"got {directory}, which is not empty" in line
+        assert f"got {directory}, which is {found}, want a new or empty directory" in line
 
 
 def test_no_place_for_a_temporary_directory(
@@ -55,3 +56,46 @@ def test_overlay_that_is_none(
     assert line.startswith("quorate: ")
     assert str(overlay) in line
     assert not (tmp_path / "sandbox").exists()
+
+
+@pytest.mark.parametrize(
+    ("application", "said"),
+    [
+        ("no_such_package_here.app:app", "no_such_package_here"),
+        ("app_samples.logging.app:ap", "'app_samples.logging.app:ap', which is NoneType, want"),
+        ("app_samples.logging.ap:app", "No module named 'app_samples.logging.ap'"),
+    ],
+)
+def test_application_that_is_none_leaves_the_directory_alone(
+    application: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, line = refusal(capsys, "--dir", tmp_path / "sandbox", "--app", application)
+    assert code == 1
+    assert line.startswith("[sandbox] failed: ")
+    assert said in line
+    assert not (tmp_path / "sandbox").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"app": "no_such_package_here.app:app"}, "no_such_package_here"),
+        ({"ledger": {"chunk_size": "tiny"}}, 'ledger.chunk_size: got "tiny", want a size'),
+        (
+            {"command": {"start": {"service_configuration": {"recovery_threshold": 4}}}},
+            "Recovery threshold (4) cannot be greater than",
+        ),
+        ({"output_files": {"rpc_addresses_file": None}}, "rpc_addresses_file: got null, want"),
+        ({"command": {"join": {"retry_timeout": 1}}}, "command.join.retry_timeout: got 1, want"),
+    ],
+)
+def test_overlay_that_no_node_takes_leaves_the_directory_alone(
+    content: dict[str, object], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text(json.dumps(content))
+    directory = tmp_path / "sandbox"
+    code, line = refusal(capsys, "--dir", directory, "--overlay", overlay, "--nodes", "2")
+    assert code == 1
+    assert said in line
+    assert not directory.exists()
