@@ -41,7 +41,8 @@ def check_pid_file(path: Path) -> None:
 def write_pid_file(path: Path, pid: int) -> None:
     """Write the process file; of two nodes that start at once, one is refused.
 
-    The file stays when the node ends, as CCF's does: an operator removes it to start again.
+    The file stays when the node ends, as CCF's does: an operator removes it to start again. Only
+    a node that never began removes it itself.
 
     Raises:
         PidFileExistsError: it exists.
@@ -57,6 +58,15 @@ def write_pid_file(path: Path, pid: int) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_pid_file(path: Path, pid: int) -> None:
+    """Remove the process file, unless it is another node's by now or cannot be removed."""
+    try:
+        if path.read_bytes() == str(pid).encode():
+            path.unlink()
+    except OSError:
+        return  # the next start says that it is there
 
 
 def _write_synced(path: Path, data: bytes) -> None:

@@ -24,7 +24,13 @@ from ledger.host.link import stream_pair
 from ledger.host.log import Logger
 from ledger.host.loop import Loop
 from ledger.host.node import EXIT_FAILED, HostNode, HostOptions
-from ledger.host.output import PidFileExistsError, check_pid_file, write_file, write_pid_file
+from ledger.host.output import (
+    PidFileExistsError,
+    check_pid_file,
+    remove_pid_file,
+    write_file,
+    write_pid_file,
+)
 from ledger.host.places import make_ledger_directory, unusable_places
 from ledger.host.process import EnclaveProcess
 from ledger.host.restore import open_ledger
@@ -125,9 +131,13 @@ def _run(
         configuration, interfaces, node_to_node, arguments.log_level, arguments.app
     )
     command = enclave_command(settings.platform, settings.app)
-    write_pid_file(pid_file, os.getpid())
     node = _Node(configuration, interfaces, node_to_node, log)
-    return node.run(command, Configure(settings, files.last), files)
+    write_pid_file(pid_file, os.getpid())
+    try:
+        return node.run(command, Configure(settings, files.last), files)
+    finally:
+        if not node.has_begun:
+            remove_pid_file(pid_file, os.getpid())
 
 
 def _open_ledger(configuration: Configuration, log: Logger) -> LedgerFiles:
@@ -145,7 +155,11 @@ def _open_ledger(configuration: Configuration, log: Logger) -> LedgerFiles:
 
 
 class _Node:
-    """One run of host and enclave, with everything opened."""
+    """One run of host and enclave, with everything opened.
+
+    Attributes:
+        has_begun: Whether the enclave got as far as to say who the node is.
+    """
 
     def __init__(
         self,
@@ -158,6 +172,7 @@ class _Node:
         self._interfaces = interfaces
         self._node_to_node = node_to_node
         self._log = log
+        self.has_begun = False
 
     def run(self, command: Sequence[str], configure: Configure, files: LedgerFiles) -> int:
         """Start the enclave and serve it until one of the two ends."""
@@ -199,6 +214,7 @@ class _Node:
 
     def _write_output_files(self, started: Started) -> None:
         """Write what launchers wait for, in the order in which they do."""
+        self.has_begun = True
         output = self._configuration.output_files
         write_file(Path(output.node_certificate_file), started.node_certificate.encode())
         if output.node_to_node_address_file is not None:

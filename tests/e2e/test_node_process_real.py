@@ -214,6 +214,47 @@ def test_restart_is_refused_by_the_process_file(node: Node) -> None:
     assert node.last_line().endswith(sentence)
 
 
+def broken_application(node: Node) -> dict[str, Any]:
+    (node.directory / "broken_app.py").write_text("raise ValueError('broken')\n")
+    return node.configuration(app="broken_app:app")
+
+
+def other_application(node: Node) -> dict[str, Any]:
+    return node.configuration(app="app_samples.logging.app:nothing")
+
+
+def broken_constitution(node: Node) -> dict[str, Any]:
+    (node.directory / "broken.star").write_text("def validate(:\n")
+    settings = node.configuration()
+    settings["command"]["start"]["constitution_files"] = ["broken.star"]
+    return settings
+
+
+def wrong_encryption_key(node: Node) -> dict[str, Any]:
+    settings = node.configuration()
+    member = settings["command"]["start"]["members"][0]
+    member["encryption_public_key_file"] = member["certificate_file"]
+    return settings
+
+
+@pytest.mark.parametrize(
+    "mistake", [broken_application, other_application, broken_constitution, wrong_encryption_key]
+)
+def test_start_that_failed_is_not_in_the_way_of_the_next(
+    node: Node, mistake: Callable[[Node], dict[str, Any]]
+) -> None:
+    node.start(mistake(node))
+    assert node.exit_code() == 1
+    assert "[fatal]" in node.last_line()
+    assert node.err == ""
+    assert not (node.directory / "node.pid").exists()
+    node.start()
+    node.wait_until_started()
+    assert (node.directory / "node.pid").read_text() == str(node.pid)
+    node.signal(signal.SIGTERM)
+    assert node.exit_code() == 0
+
+
 def test_killed_enclave_ends_the_host_within_a_second(node: Node) -> None:
     node.start()
     node.wait_until_started()

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from ledger.host.output import PidFileExistsError, check_pid_file, write_file, write_pid_file
+from ledger.host.output import (
+    PidFileExistsError,
+    check_pid_file,
+    remove_pid_file,
+    write_file,
+    write_pid_file,
+)
 
 
 def names(directory: Path) -> list[str]:
@@ -44,3 +50,13 @@ def test_process_file_is_written_once(tmp_path: Path) -> None:
         write_pid_file(path, 18)
     assert path.read_text() == "17"
     assert names(tmp_path) == ["node.pid"]
+
+
+def test_only_the_own_process_file_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "node.pid"
+    remove_pid_file(path, 17)
+    write_pid_file(path, 17)
+    remove_pid_file(path, 18)
+    assert path.read_text() == "17"
+    remove_pid_file(path, 17)
+    assert names(tmp_path) == []
