@@ -37,6 +37,9 @@ from ledger.host.values import (
 
 DEFAULT_APP = "app_samples.logging.app:app"
 CHUNK_SIZE_MAX = (4 << 30) - 1
+TICK_INTERVAL_MAX = "1s"
+"""Above, a node that is told to stop is not done in the time that the host gives it: signing,
+committing and handing over take some ticks."""
 MIN_INTERVAL_MS = 10.0
 """Default of ``ledger_signatures.min_interval``, unless ``delay`` is shorter; see decision 0004."""
 
@@ -268,7 +271,7 @@ CONFIGURATION = Section(
         "client_connection_timeout": Key(time_ms("1ms", "10min"), "2000ms"),
         "node_client_interface": Key(Optional(HOST)),
         "worker_threads": Key(integer(0, 1024), 0),
-        "tick_interval": Key(time_ms("1ms", "10s"), "10ms"),
+        "tick_interval": Key(time_ms("1ms", TICK_INTERVAL_MAX), "10ms"),
         "slow_io_logging_threshold": Key(time_ms(), "10000us"),
         "ignore_first_sigterm": Key(BOOLEAN, False),
         "node_to_node_message_limit": Key(Optional(integer(1))),

@@ -284,6 +284,17 @@ def test_killed_host_ends_the_enclave_within_a_second(node: Node, log_format: st
     assert last["msg"].endswith("The host was killed, or crashed, and the enclave ended with it")
 
 
+def test_orderly_end_with_the_longest_tick(node: Node) -> None:
+    node.start(node.configuration(tick_interval="1s"))
+    node.wait_until_started()
+    node.signal(signal.SIGTERM)
+    started = time.monotonic()
+    assert node.exit_code() == 0
+    assert time.monotonic() - started < 8
+    assert not any(mark in node.out for mark in ERROR_MARKS), node.out
+    assert audit([node.directory / "0.ledger"]).unsigned == 0
+
+
 def test_stopped_and_continued_node_goes_on(node: Node) -> None:
     node.start()
     node.wait_until_started()

@@ -349,6 +349,7 @@ REFUSED: list[tuple[str, object, str, str]] = [
         "iPAddress:",
     ),
     ("node_certificate", {"curve_id": "P-384"}, "node_certificate.curve_id", '"Secp384R1" or'),
+    ("tick_interval", "1001ms", "tick_interval", "a time from 1ms to 1s"),
     ("platform", "snp", "platform", "snp is not built yet"),
     ("app", "no colon", "app", "module:attribute"),
     ("logging", {"format": "text"}, "logging.format", '"Text" or "Json"'),
