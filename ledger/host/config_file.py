@@ -2,10 +2,12 @@
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.base.errors import FormatError
 from ledger.base.limits import JSON_DEPTH_MAX
+from ledger.host.schema import join, show
 
 FILE_SIZE_MAX = 1 << 20
 """Largest configuration file in bytes; a node with hundreds of members stays far below."""
@@ -43,13 +45,16 @@ def parse_json(data: bytes, name: str) -> object:
     """
     try:
         value = json.loads(
-            data.decode(), object_pairs_hook=_without_repeats, parse_constant=_refuse_constant
+            data.decode(), object_pairs_hook=_noting_repeats, parse_constant=_refuse_constant
         )
+    except FormatError as error:
+        raise FormatError(f"{name}: {error}") from None
     except RecursionError:
         raise FormatError(f"{name}: got JSON nested too deeply") from None
     except ValueError as error:
         raise FileIncompleteError(f"{name}: got no JSON: {error}") from error
     _check_depth(value, name)
+    _check_repeats(value, name)
     return value
 
 
@@ -69,13 +74,48 @@ def wait_for_json_file(path: Path, timeout_s: float) -> object:
         time.sleep(POLL_INTERVAL_S)
 
 
-def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+_Place = tuple[()] | tuple["_Place", str | int]
+"""Where a value is: the place of what it is in, and its key there or its index."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Repeat:
+    """Stands for an object with a repeated key; the parser does not know yet where it is."""
+
+    key: str
+
+
+def _noting_repeats(pairs: list[tuple[str, object]]) -> dict[str, object] | _Repeat:
     read = dict(pairs)
-    if len(read) != len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise FormatError(f"got the key {repeated[:80]!r} twice in one object")
-    return read
+    if len(read) == len(pairs):
+        return read
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            return _Repeat(key)
+        seen.add(key)
+    raise AssertionError("fewer keys than pairs: one is repeated")
+
+
+def _check_repeats(value: object, name: str) -> None:
+    left: list[tuple[_Place, object]] = [((), value)]
+    while left:
+        place, item = left.pop()
+        if isinstance(item, _Repeat):
+            where = show(_path((place, item.key)))
+            raise FormatError(f"{name}: got the key {where} twice, want it once")
+        if isinstance(item, dict):
+            left += [((place, key), inner) for key, inner in item.items()]
+        elif isinstance(item, list):
+            left += [((place, i), inner) for i, inner in enumerate(item)]
+
+
+def _path(place: _Place) -> str:
+    if not place:
+        return ""
+    parent, last = place
+    above = _path(parent)
+    return f"{above}[{last}]" if isinstance(last, int) else join(above, last)
 
 
 def _refuse_constant(text: str) -> object:

@@ -442,6 +442,21 @@ def test_strict_json(data: bytes, error: type[Exception]) -> None:
         parse_json(data, "file")
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b'{"a": 1, "a": 2}', 'c.json: got the key "a" twice, want it once'),
+        (b'{"a": {"b": [1, {"c": 1, "c": 2}]}}', 'c.json: got the key "a.b[1].c" twice'),
+        (b'[{"": 1, "": {"a": 1, "a": 1}}]', 'c.json: got the key "[0]." twice'),
+        (b'{"a": NaN}', "c.json: got NaN, want a JSON number"),
+    ],
+)
+def test_what_is_refused_is_named_with_its_file(data: bytes, said: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        parse_json(data, "c.json")
+    assert str(caught.value).startswith(said)
+
+
 def test_64_deep_is_accepted() -> None:
     assert parse_json(b"[" * 64 + b"]" * 64, "file")
 
