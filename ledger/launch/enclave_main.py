@@ -9,6 +9,7 @@ import gc
 import os
 import socket
 import sys
+import traceback
 
 from ledger.base.errors import FormatError, LedgerError
 from ledger.boundary.frames import encode
@@ -17,6 +18,7 @@ from ledger.boundary.to_host import Log, Stopping
 from ledger.enclave.link import Link
 from ledger.enclave.platforms import die_with_parent
 from ledger.enclave.system import SystemClock, SystemEntropy
+from ledger.launch.apps import BrokenApplicationError
 from ledger.launch.last_word import LastWord
 from ledger.launch.membership import refuse_kept_ledger
 from ledger.launch.node import Node, Sockets
@@ -67,6 +69,8 @@ class Enclave:
             )
             self._node.begin()
         except LedgerError as error:
+            if isinstance(error, BrokenApplicationError):
+                traceback.print_exception(error.__cause__)  # into the log, in front of the reason
             self._link.fail(f"Cannot start: {error}")
             return
         gc.collect()

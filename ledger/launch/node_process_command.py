@@ -43,21 +43,26 @@ def enclave_command(platform: str, app: str, module: str = ENCLAVE_MODULE) -> li
     assert sys.executable, "the interpreter knows where it is"
     framework = Path(ledger.__file__).resolve().parents[1]
     paths = [str(framework)]
-    application = _directory_of(app.partition(":")[0].partition(".")[0])
+    application = _directory_of(app)
     if application != framework:
         paths.append(str(application))
     interpreter = [sys.executable, "-I", "-c", _BOOTSTRAP, module, str(len(paths)), *paths]
     return VirtualPlatform.command(interpreter)
 
 
-def _directory_of(package: str) -> Path:
-    """Return the directory that the package is imported from; the current one comes last."""
-    spec = importlib.util.find_spec(package)
+def _directory_of(app: str) -> Path:
+    """Return the directory that the application is imported from; the current one comes last."""
+    package = app.partition(":")[0].partition(".")[0]
+    try:
+        spec = importlib.util.find_spec(package)
+    except ValueError:  # __main__ is a module without one
+        spec = None
     if spec is None:
         spec = importlib.machinery.PathFinder.find_spec(package, [str(Path.cwd())])
     if spec is None:
         raise MisuseError(
-            f"got application package {package!r}, want one that is installed or in {Path.cwd()}"
+            f"app: got {app!r}, want an application that is installed or in {Path.cwd()}, "
+            f"where there is no {package!r}"
         )
     if spec.submodule_search_locations:
         return Path(next(iter(spec.submodule_search_locations))).resolve().parent

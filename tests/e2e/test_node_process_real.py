@@ -215,7 +215,7 @@ def test_restart_is_refused_by_the_process_file(node: Node) -> None:
 
 
 def broken_application(node: Node) -> dict[str, Any]:
-    (node.directory / "broken_app.py").write_text("raise ValueError('broken')\n")
+    (node.directory / "broken_app.py").write_text("undefined\n")
     return node.configuration(app="broken_app:app")
 
 
@@ -246,6 +246,9 @@ def test_start_that_failed_is_not_in_the_way_of_the_next(
     node.start(mistake(node))
     assert node.exit_code() == 1
     assert "[fatal]" in node.last_line()
+    if mistake is broken_application:
+        assert "'broken_app:app', which raised NameError at broken_app.py:1" in node.last_line()
+        assert "Traceback (most recent call last)" in node.out
     assert node.err == ""
     assert not (node.directory / "node.pid").exists()
     node.start()

@@ -61,8 +61,9 @@ def test_overlay_that_is_none(
 @pytest.mark.parametrize(
     ("application", "said"),
     [
-        ("no_such_package_here.app:app", "no_such_package_here"),
-        ("app_samples.logging.app:ap", "'app_samples.logging.app:ap', which is NoneType, want"),
+        ("no_such_package_here.app:app", "app: got 'no_such_package_here.app:app', want an app"),
+        ("json:dumps", "got application 'json:dumps', which is function, want ledger.app.App"),
+        ("app_samples.logging.app:ap", "whose module has no 'ap', want ledger.app.App"),
         ("app_samples.logging.ap:app", "No module named 'app_samples.logging.ap'"),
     ],
 )

@@ -382,7 +382,7 @@ def test_missing_member_file_is_named_with_its_key(node: Node) -> None:
 def test_application_must_exist(node: Node) -> None:
     node.start("", configuration(app="no_such_package_here.app:app"))
     assert node.exit_code() == 1
-    assert "no_such_package_here" in node.last_line()
+    assert "Cannot start: app: got 'no_such_package_here.app:app', want" in node.last_line()
 
 
 def test_a_full_disk_under_the_log_does_not_stop_the_node(node: Node) -> None:
