@@ -21,29 +21,16 @@ def read_configuration(value: object) -> Configuration | Problems:
     if isinstance(configuration, Invalid):
         assert problems, "what is invalid has a problem"
         return problems
-    problems = _rules_between_keys(configuration)
+    problems = _rules_between_keys(configuration, value)
     return problems or configuration
 
 
-def _rules_between_keys(configuration: Configuration) -> Problems:
-    signatures, consensus = configuration.ledger_signatures, configuration.consensus
-    problems = [*_command_rules(configuration), *_interface_rules(configuration)]
-    if signatures.min_interval_ms > signatures.delay_ms:
-        problems.append(
-            Problem(
-                "ledger_signatures.min_interval",
-                f"{signatures.min_interval_ms:g} ms",
-                f"at most ledger_signatures.delay, {signatures.delay_ms:g} ms",
-            )
-        )
-    if consensus.election_timeout_ms <= consensus.message_timeout_ms:
-        problems.append(
-            Problem(
-                "consensus.election_timeout",
-                f"{consensus.election_timeout_ms:g} ms",
-                f"more than consensus.message_timeout, {consensus.message_timeout_ms:g} ms",
-            )
-        )
+def _rules_between_keys(configuration: Configuration, value: object) -> Problems:
+    problems = [
+        *_command_rules(configuration),
+        *_interface_rules(configuration),
+        *_time_rules(configuration, value),
+    ]
     ledger = configuration.ledger
     problems.extend(
         Problem(
@@ -52,6 +39,29 @@ def _rules_between_keys(configuration: Configuration) -> Problems:
         for i, path in enumerate(ledger.read_only_directories)
         if path == ledger.directory
     )
+    return problems
+
+
+def _time_rules(configuration: Configuration, value: object) -> Problems:
+    signatures, consensus = configuration.ledger_signatures, configuration.consensus
+    problems: Problems = []
+
+    def written(section: str, key: str, milliseconds: float) -> str:
+        """Return a time as the file has it, so that it is found there."""
+        given = value.get(section) if isinstance(value, dict) else None
+        text = given.get(key) if isinstance(given, dict) else None
+        return f"{milliseconds:g}ms by default" if text is None else show(text)
+
+    if signatures.min_interval_ms > signatures.delay_ms:
+        delay = written("ledger_signatures", "delay", signatures.delay_ms)
+        got = written("ledger_signatures", "min_interval", signatures.min_interval_ms)
+        want = f"at most ledger_signatures.delay, {delay}"
+        problems.append(Problem("ledger_signatures.min_interval", got, want))
+    if consensus.election_timeout_ms <= consensus.message_timeout_ms:
+        least = written("consensus", "message_timeout", consensus.message_timeout_ms)
+        got = written("consensus", "election_timeout", consensus.election_timeout_ms)
+        want = f"more than consensus.message_timeout, {least}"
+        problems.append(Problem("consensus.election_timeout", got, want))
     return problems
 
 

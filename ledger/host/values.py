@@ -191,7 +191,10 @@ def _subject_name(value: object) -> str:
     text = _string(value, "a subject name such as CN=CCF Node")
     parts = text.split(",")
     if not all(_SUBJECT_PART.fullmatch(part.strip()) for part in parts):
-        raise Refused("a subject name such as CN=CCF Node (CN, O, OU, C, ST, L)")
+        raise Refused(
+            "a subject name such as CN=CCF Node,O=Example (CN, O, OU, C, ST, L; "
+            "values of 1 to 64 characters, commas inside them are not supported)"
+        )
     return text
 
 

@@ -291,6 +291,12 @@ REFUSED: list[tuple[str, object, str, str]] = [
     ("consensus", {"election_timeout": "5KB"}, "consensus.election_timeout", "a time: an integer"),
     ("consensus", {"election_timeout": 5000}, "consensus.election_timeout", "a time as a string"),
     ("consensus", {"election_timeout": "100ms"}, "consensus.election_timeout", "more than"),
+    (
+        "consensus",
+        {"election_timeout": "2s", "message_timeout": "3s"},
+        "consensus.election_timeout",
+        'more than consensus.message_timeout, "3s"',
+    ),
     ("consensus", {"message_timeout": "0ms"}, "consensus.message_timeout", "a time from 1ms"),
     ("consensus", {"pre_vote": "yes"}, "consensus.pre_vote", "true or false"),
     ("consensus", {"max_uncommitted_tx_count": -1}, "consensus.max_uncommitted_tx_count", "an int"),
@@ -341,6 +347,12 @@ REFUSED: list[tuple[str, object, str, str]] = [
         "Service",
         "command.start.service_subject_name",
         "a subject name",
+    ),
+    (
+        "node_certificate",
+        {"subject_name": 'CN=Ünï, O="a,b"'},
+        "node_certificate.subject_name",
+        "commas inside them are not supported",
     ),
     (
         "node_certificate",
@@ -410,6 +422,19 @@ def test_two_interfaces_cannot_share_a_port() -> None:
     interfaces["main"]["bind_address"] = "127.0.0.1:7000"
     interfaces["other"] = {"bind_address": "127.0.0.1:7000"}
     assert refused(configuration)[0][0] == "network.rpc_interfaces.other.bind_address"
+
+
+@pytest.mark.parametrize(
+    ("consensus", "got", "want"),
+    [
+        ({"election_timeout": "5s", "message_timeout": "6s"}, '"5s"', '"6s"'),
+        ({"election_timeout": "50ms"}, '"50ms"', "100ms by default"),
+        ({"message_timeout": "6000ms"}, "5000ms by default", '"6000ms"'),
+    ],
+)
+def test_times_are_told_as_they_are_written(consensus: dict[str, str], got: str, want: str) -> None:
+    expected = ("consensus.election_timeout", got, f"more than consensus.message_timeout, {want}")
+    assert refused({**MINIMAL, "consensus": consensus}) == [expected]
 
 
 @pytest.mark.parametrize("value", [None, [], "text", 1, True])
