@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ledger.base.errors import LedgerError, MisuseError
+from ledger.cli.flags import show_plain_flags
 from ledger.launch.start_checks import refuse_optimised_interpreter
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def _run_typer(app: "typer.Typer", program: str, arguments: list[str]) -> int:
     import typer  # noqa: PLC0415  (not for ``node``)
 
     command = typer.main.get_command(app)
+    show_plain_flags(command)
     try:
         code = command.main(args=arguments, prog_name=program, standalone_mode=True)
     except SystemExit as finished:

@@ -19,6 +19,26 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(main.COMMANDS) == set(main.SUMMARIES)
 
 
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        (["sandbox"], "--demo"),
+        (["keygen"], "--encryption"),
+        (["audit"], "--governance"),
+        (["gov"], "--help"),
+        (["gov", "vote"], "--help"),
+        (["node", "status"], "--json"),
+    ],
+)
+def test_flags_take_no_value(
+    command: list[str], flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run([*command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert flag in shown
+    assert "bool" not in shown.lower()
+
+
 def test_nothing_is_help_and_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run([]) == 2
     assert "Usage: quorate" in capsys.readouterr().out
