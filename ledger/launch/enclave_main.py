@@ -6,6 +6,7 @@ interface in the order of the configuration.
 """
 
 import gc
+import io
 import os
 import socket
 import sys
@@ -80,6 +81,8 @@ class Enclave:
 def main() -> None:
     """Run the process."""
     die_with_parent(os.getppid())
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the host's pipe, else of whole blocks
+        sys.stdout.reconfigure(line_buffering=True)
     gc.set_threshold(*_GC_THRESHOLD)
     last_word, *descriptors = sys.argv[1:]
     Enclave(LastWord.parse(last_word), [int(number) for number in descriptors]).run()

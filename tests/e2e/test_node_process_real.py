@@ -298,6 +298,19 @@ def test_orderly_end_with_the_longest_tick(node: Node) -> None:
     assert audit([node.directory / "0.ledger"]).unsigned == 0
 
 
+PRINTING_APP = "from app_samples.logging.app import app\nprint('printed when imported')\n"
+
+
+def test_what_the_application_prints_is_logged_at_once(node: Node) -> None:
+    (node.directory / "printing_app.py").write_text(PRINTING_APP)
+    node.start(node.configuration(app="printing_app:app"))
+    node.wait_until_started()
+    wait_until("the line", lambda: "[info ][enclave]" in node.out)
+    assert "| printed when imported\n" in node.out
+    node.signal(signal.SIGTERM)
+    assert node.exit_code() == 0
+
+
 def test_stopped_and_continued_node_goes_on(node: Node) -> None:
     node.start()
     node.wait_until_started()
