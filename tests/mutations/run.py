@@ -90,6 +90,7 @@ def _run(copy: Path, arguments: list[str], seconds: float) -> subprocess.Complet
         "PATH": os.environ.get("PATH", ""),
         "PYTHONPATH": str(copy),
         "PYTHONDONTWRITEBYTECODE": "1",
+        # The copy lies elsewhere, and the usual place is beside the repository.
         "QUORATE_TESTDATA": os.environ.get(
             "QUORATE_TESTDATA", str(ROOT.parent / "shared/testdata")
         ),
