@@ -24,6 +24,8 @@ from ledger.crypto.certs import Certificate
 from ledger.merkle.tree import MerkleTree
 from ledger.tables.internal import COSE_SIGNATURES, SIGNATURES, TREE
 
+_MAY_SIGN = frozenset({"Trusted", "Retired"})
+"""Statuses of nodes that sign: a retired one goes on until its retirement is committed."""
 _OWN = frozenset({SIGNATURES.name, COSE_SIGNATURES.name, TREE.name})
 
 
@@ -284,10 +286,9 @@ class SignatureChecker:
             self._findings.error("signer-unknown", place, f"got signer {node_id[:64]}, not a node")
             return None
         status = row.get("status")
-        if status not in {"Trusted", "Retired"}:
-            self._findings.error(
-                "signer-status", place, f"got a signer with status {status}, want Trusted"
-            )
+        if not isinstance(status, str) or status not in _MAY_SIGN:
+            got = f"got a signer with status {str(status)[:40]!r}"
+            self._findings.error("signer-status", place, f"{got}, want Trusted")
         elif row.get("retired_committed") is True and self._has_left(node_id, view):
             self._findings.error("signer-status", place, "got a signer that had left for good")
         certificate = self._service.endorsed(place, node_id, pem)

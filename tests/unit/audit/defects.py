@@ -462,6 +462,12 @@ def mark_gone(writer: LedgerWriter) -> None:
     writer.write({lw.NODES_INFO: {lw.NODE.id.encode(): row}})
 
 
+def node_status(status: object) -> Step:
+    """The row of the signing node gets a status of any type."""
+    row = canonical.dumps({"status": status})
+    return lambda writer: writer.write({lw.NODES_INFO: {lw.NODE.id.encode(): row}})
+
+
 def foreign_service_certificate() -> LedgerWriter:
     """The service's certificate is signed by another service's key."""
     endorsed = endorse_previous_service(
@@ -532,6 +538,10 @@ OWN = [
     defect("node certificates of garbage", within(bad_node_pem), "node-certificate", "node-id"),
     defect("two certificates of a node", within(two_certificates), "node-certificate"),
     defect("signer gone", within(gone_node), "signer-status"),
+    *(
+        defect(f"signer's status {status!r}", within(node_status(status)), "signer-status")
+        for status in (["Trusted"], {"Trusted": 1}, 1 << 80, None)
+    ),
     defect(
         "snapshot in a chunk",
         within(written(entry_type=1, public_maps=blob(b"l" * 32) + blob(b""))),
