@@ -160,8 +160,7 @@ def entries_of(chunk: ChunkFile, findings: Findings, *, is_newest: bool) -> Iter
     """
     data = _read(chunk)
     if len(data) < HEADER_SIZE:
-        message = f"got a chunk of {len(data)} bytes, want 8 at least"
-        findings.error("chunk-cut", Place(chunk.path.name), message)
+        _report_no_header(chunk, findings, len(data), is_newest=is_newest)
         return
     table_offset = int.from_bytes(data[:HEADER_SIZE], "little")
     in_range = HEADER_SIZE <= table_offset <= len(data)
@@ -188,6 +187,16 @@ def entries_of(chunk: ChunkFile, findings: Findings, *, is_newest: bool) -> Iter
         held.is_last = True
         yield held
     _check_table(chunk, data, table_offset, offsets, findings)
+
+
+def _report_no_header(chunk: ChunkFile, findings: Findings, size: int, *, is_newest: bool) -> None:
+    """Report a file without even its header: a crash or a full disk leaves that, at the end."""
+    place = Place(chunk.path.name)
+    message = f"got a chunk of {size} bytes, want {HEADER_SIZE} at least"
+    if is_newest and not chunk.name.is_committed:
+        findings.warning("chunk-cut", place, f"{message}; a node removes it when it starts")
+    else:
+        findings.error("chunk-cut", place, message)
 
 
 def _first_seqno(chunk: ChunkFile, entry: Entry, findings: Findings) -> int:

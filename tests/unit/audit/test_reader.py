@@ -100,6 +100,27 @@ def test_cut_tail_of_the_newest_open_chunk_is_an_accident(directory: Path) -> No
     assert (report.entries, report.unsigned) == (11, 2)
 
 
+@pytest.mark.parametrize("size", range(8))
+def test_newest_chunk_without_its_header_is_an_accident(size: int, tmp_path: Path) -> None:
+    writer = lw.sound()
+    writer.sign(flags=1)
+    writer.end_chunk()
+    directory = writer.save(tmp_path)
+    (directory / "ledger_14").write_bytes(bytes(size))
+    report = audit([directory])
+    assert report.is_sound
+    assert report.findings.by_code["chunk-cut"] == 1
+    assert report.findings.by_severity[Severity.WARNING] == 1
+
+
+@pytest.mark.parametrize("name", ["ledger_6-9.committed", "ledger_3", "ledger_13-13.committed"])
+def test_other_chunk_without_its_header_is_an_error(name: str, directory: Path) -> None:
+    (directory / name).write_bytes(b"")
+    report = audit([directory])
+    assert not report.is_sound
+    assert "chunk-cut" in report.findings.by_code
+
+
 def test_cut_of_an_older_chunk_is_an_error(directory: Path) -> None:
     path = directory / "ledger_6-9.committed"
     path.write_bytes(path.read_bytes()[:900])
