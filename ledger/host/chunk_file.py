@@ -5,6 +5,7 @@ It is *open* (table offset 0) or *complete* (position table written), and keeps 
 offsets, so a short write can never leave two of them mixed up.
 """
 
+import errno
 import os
 from array import array
 from pathlib import Path
@@ -16,6 +17,8 @@ from ledger.files.names import ChunkName
 from ledger.host.positions import Positions
 
 _MODE = 0o644
+_TEMPORARY = (".ledger_", ".tmp")
+"""What the name of a chunk begins and ends with until its header is written."""
 
 
 class DiskError(LedgerError):
@@ -41,11 +44,22 @@ class ChunkFile:
 
     @classmethod
     def create(cls, directory: Path, first: int) -> "ChunkFile":
-        """Create the file of a new open chunk; it must not exist."""
+        """Create the file of a new open chunk; it must not exist.
+
+        The header is written under another name, so that a crash or a full disk leaves no chunk
+        without one: CCF's readers take that for damage.
+        """
         path = directory / ChunkName(first).text
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+        temporary = directory / f"{_TEMPORARY[0]}{first}{_TEMPORARY[1]}"
+        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+        try:
+            _write_all(fd, memoryview(OPEN_HEADER), 0)
+            _rename_new(temporary, path)
+        except OSError:
+            os.close(fd)
+            temporary.unlink(missing_ok=True)
+            raise
         chunk = cls(path, fd, Positions(first, array("I"), HEADER_SIZE), complete=False)
-        _write_all(fd, memoryview(OPEN_HEADER), 0)
         chunk.unsynced = True
         return chunk
 
@@ -142,6 +156,23 @@ def read_exactly(fd: int, begin: int, end: int, path: Path) -> bytes:
         pieces.append(piece)
         begin += len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is a chunk that a node had just begun when it ended; nothing is in it."""
+    begin, end = _TEMPORARY
+    number = name.removeprefix(begin).removesuffix(end)
+    return name == f"{begin}{number}{end}" and number.isdecimal()
+
+
+def _rename_new(old: Path, new: Path) -> None:
+    """Rename without replacing: nobody else makes chunks in a directory that we have locked.
+
+    A link would be refused by itself, but there are file systems without links.
+    """
+    if os.path.lexists(new):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(new))
+    old.rename(new)
 
 
 def _write_all(fd: int, data: memoryview, offset: int) -> None:

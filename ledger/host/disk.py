@@ -17,7 +17,7 @@ from ledger.base.errors import FormatError
 from ledger.boundary.messages import ENTRIES_SIZE_MAX
 from ledger.boundary.sentences import LEDGER_DIRECTORY_NOT_EMPTY
 from ledger.host.archive import Archive
-from ledger.host.chunk_file import ChunkFile, DiskError
+from ledger.host.chunk_file import ChunkFile, DiskError, is_temporary
 from ledger.host.positions import Segment, segments
 
 READ_SIZE = 4 << 20
@@ -32,6 +32,7 @@ class LedgerFiles:
         directory: Main directory; exists.
         read_only: Directories with further committed chunks.
         chunks: Uncommitted chunks found there, oldest first; none for a new ledger.
+        lock: From ``lock_directory``; closed with the files.
         committed: Last seqno of the committed chunks, 0 for a new ledger.
         sync: Whether ``sync`` really waits for the disk.
 
@@ -46,12 +47,12 @@ class LedgerFiles:
         read_only: Sequence[Path] = (),
         chunks: Sequence[ChunkFile] = (),
         *,
+        lock: int,
         committed: int = 0,
         sync: bool = True,
     ) -> None:
         self._directory = directory
-        self._fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._lock()
+        self._fd = lock
         self._archive = Archive([directory, *read_only])
         self._chunks = list(chunks)
         self._sync = sync
@@ -183,14 +184,23 @@ class LedgerFiles:
         self._archive.close()
         os.close(self._fd)
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._fd)
-            raise DiskError(
-                f"got ledger directory {self._directory} that another node has open"
-            ) from None
+
+def lock_directory(directory: Path) -> int:
+    """Take a ledger directory for this node alone, before anything in it is looked at.
+
+    Returns:
+        The directory's descriptor, which is the lock.
+
+    Raises:
+        DiskError: another node has it.
+    """
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise DiskError(f"got ledger directory {directory} that another node has open") from None
+    return fd
 
 
 def start_ledger(directory: Path, read_only: Sequence[Path] = (), *, sync: bool) -> LedgerFiles:
@@ -205,9 +215,9 @@ def start_ledger(directory: Path, read_only: Sequence[Path] = (), *, sync: bool)
         DiskError: something is in the directory, or another ledger in a read-only one.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    if any(directory.iterdir()):
+    if not all(is_temporary(path.name) for path in directory.iterdir()):
         raise DiskError(LEDGER_DIRECTORY_NOT_EMPTY.format(path=directory))
-    files = LedgerFiles(directory, read_only, sync=sync)
+    files = LedgerFiles(directory, read_only, lock=lock_directory(directory), sync=sync)
     if files.has_committed_chunks:
         files.close()
         found = ", ".join(map(str, read_only))

@@ -14,8 +14,8 @@ from ledger.base.errors import FormatError
 from ledger.files.chunk import HEADER_SIZE, OPEN_HEADER, ScanResult, scan
 from ledger.files.names import ChunkName, parse_chunk_name
 from ledger.host.archive import Archive
-from ledger.host.chunk_file import ChunkFile
-from ledger.host.disk import LedgerFiles
+from ledger.host.chunk_file import ChunkFile, is_temporary
+from ledger.host.disk import LedgerFiles, lock_directory
 from ledger.host.positions import Positions
 
 
@@ -33,9 +33,21 @@ def open_ledger(
         The ledger, and what was cut off or set aside and why, one sentence each.
 
     Raises:
+        DiskError: another node has the directory open.
         OSError: the disk failed.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    lock = lock_directory(directory)
+    try:
+        return _open_locked(directory, read_only, lock, sync=sync)
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _open_locked(
+    directory: Path, read_only: Sequence[Path], lock: int, *, sync: bool
+) -> tuple[LedgerFiles, list[str]]:
     notes: list[str] = []
     committed = Archive([directory, *read_only]).chunks
     last = committed_last = committed[-1].last if committed else 0
@@ -49,13 +61,18 @@ def open_ledger(
         if chunk is not None:
             chunks.append(chunk)
             last = chunk.last
-    files = LedgerFiles(directory, read_only, chunks, committed=committed_last, sync=sync)
+    files = LedgerFiles(
+        directory, read_only, chunks, lock=lock, committed=committed_last, sync=sync
+    )
     return files, notes
 
 
 def _uncommitted(directory: Path, notes: list[str]) -> list[ChunkName]:
     names = []
     for path in sorted(directory.iterdir()):
+        if is_temporary(path.name):
+            path.unlink()
+            continue
         try:
             name = parse_chunk_name(path.name)
         except FormatError as error:

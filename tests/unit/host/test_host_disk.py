@@ -1,5 +1,6 @@
 """Ledger files: chunk boundaries, roll-back, commit, reads, and every way to be opened again."""
 
+import errno
 import itertools
 import os
 from pathlib import Path
@@ -213,6 +214,79 @@ def test_two_nodes_cannot_have_one_directory(tmp_path: Path) -> None:
     files = start_ledger(tmp_path, sync=True)
     with pytest.raises(DiskError, match="another node has open"):
         open_ledger(tmp_path, sync=True)
+    files.close()
+
+
+def test_a_directory_that_another_node_has_is_left_as_it_is(tmp_path: Path) -> None:
+    files = start_ledger(tmp_path, sync=True)
+    append(files, entry(1))
+    with (tmp_path / "ledger_1").open("ab") as half:
+        half.write(entry(2)[:30])
+    with pytest.raises(DiskError, match="another node has open"):
+        open_ledger(tmp_path, sync=True)
+    assert (tmp_path / "ledger_1").read_bytes() == bytes(8) + entry(1) + entry(2)[:30]
+    files.close()
+
+
+def test_a_chunk_appears_with_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, bytes]] = []
+    rename = Path.rename
+
+    def watched(path: Path, target: Path) -> Path:
+        seen.append((target.name, path.read_bytes()))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    files = start_ledger(tmp_path, sync=True)
+    append(files, entry(1))
+    files.close()
+    assert seen == [("ledger_1", bytes(8))]
+    assert names(tmp_path) == ["ledger_1"]
+
+
+def test_a_full_disk_leaves_no_chunk_without_a_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    files = start_ledger(tmp_path, sync=True)
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match="No space"):
+        append(files, entry(1))
+    assert names(tmp_path) == []
+    files.close()
+
+
+@pytest.mark.parametrize("kind", ["file", "directory", "dangling link"])
+def test_a_new_chunk_replaces_nothing(kind: str, tmp_path: Path) -> None:
+    files = start_ledger(tmp_path, sync=True)
+    taken = tmp_path / "ledger_1"
+    if kind == "file":
+        taken.write_bytes(b"somebody's")
+    elif kind == "directory":
+        taken.mkdir()
+    else:
+        taken.symlink_to("nowhere")
+    with pytest.raises(FileExistsError, match="ledger_1"):
+        append(files, entry(1))
+    assert names(tmp_path) == ["ledger_1"]
+    assert taken.is_symlink() or taken.exists()
+    files.close()
+
+
+def test_chunks_begun_when_a_node_ended_are_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / ".ledger_1.tmp").write_bytes(b"")
+    files = start_ledger(tmp_path, sync=True)
+    append(files, entry(1))
+    files.close()
+    assert names(tmp_path) == ["ledger_1"]
+    (tmp_path / ".ledger_2.tmp").write_bytes(bytes(3))
+    (tmp_path / ".ledger_x.tmp").write_bytes(b"somebody's")
+    files, notes = open_ledger(tmp_path, sync=True)
+    assert files.last == 1
+    assert names(tmp_path) == [".ledger_x.tmp", "ledger_1"]
+    assert len(notes) == 1
     files.close()
 
 
