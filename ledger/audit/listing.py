@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ledger.audit.directory import Directory, open_directory, read_chunk
 from ledger.audit.findings import Findings
 from ledger.audit.private import Secrets
-from ledger.audit.reader import Directory, Located, entries_of, open_directory
+from ledger.audit.reader import Located, entries_of
 from ledger.base.errors import FormatError, VerificationError
 from ledger.codec import writeset
 from ledger.codec.entry import Entry, EntryType
@@ -135,7 +136,10 @@ def _in_range(directory: Directory, findings: Findings, wanted: Wanted) -> Itera
         following = directory.chunks[index + 1] if index + 1 < len(directory.chunks) else None
         if following is not None and following.name.first <= wanted.first:
             continue
-        for located in entries_of(chunk, findings, is_newest=following is None):
+        read = read_chunk(chunk, findings)
+        if read is None:
+            continue
+        for located in entries_of(*read, findings, is_newest=following is None):
             if wanted.last is not None and located.position > wanted.last:
                 return
             if located.position >= wanted.first:

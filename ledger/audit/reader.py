@@ -1,34 +1,16 @@
-"""Ledger directories and chunk files on disk, read without trust.
+"""The entries of chunk files, read without trust.
 
-A directory holds chunks, snapshots, and files that nobody reads. Chunks are put in order by
-first seqno; what cannot belong to one ledger is reported and left out. A chunk is walked entry by
-entry with the size fields; its position table is compared with that.
+A chunk is walked entry by entry with the size fields; its position table is compared with that.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
 
+from ledger.audit.directory import ChunkFile
 from ledger.audit.findings import Findings, Place
-from ledger.base.errors import FormatError, UnavailableError
+from ledger.base.errors import FormatError
 from ledger.codec.entry import Entry, parse_entry
 from ledger.files.chunk import HEADER_SIZE, read_table
-from ledger.files.names import ChunkName, parse_chunk_name
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkFile:
-    """One chunk on disk.
-
-    Attributes:
-        path: Where it is.
-        name: What its name says.
-        size: Bytes of the file.
-    """
-
-    path: Path
-    name: ChunkName
-    size: int
 
 
 @dataclass(slots=True)
@@ -57,108 +39,18 @@ class Located:
         return Place(self.file.path.name, self.offset, f"{self.entry.view}.{self.entry.seqno}")
 
 
-@dataclass(slots=True)
-class Directory:
-    """The chunks of one ledger, in order.
-
-    Attributes:
-        chunks: Ascending by first seqno, no two with the same.
-        size: Bytes of all chunks.
-    """
-
-    chunks: list[ChunkFile] = field(default_factory=list)
-
-    @property
-    def size(self) -> int:
-        """Bytes of all chunks."""
-        return sum(chunk.size for chunk in self.chunks)
-
-
-def open_directory(paths: Sequence[Path], findings: Findings) -> Directory:
-    """Find the chunks of a ledger.
-
-    Args:
-        paths: Directories of one ledger (main and read-only ones), or single chunk files.
-        findings: Takes what is wrong with the set of files.
-
-    Raises:
-        UnavailableError: a path cannot be read, or there is no chunk at all.
-    """
-    found: dict[int, ChunkFile] = {}
-    for path in paths:
-        for file in _files_of(path):
-            chunk = _chunk_of(file, findings)
-            if chunk is None:
-                continue
-            other = found.get(chunk.name.first)
-            if other is not None:
-                chunk = _preferred(other, chunk, findings)
-            found[chunk.name.first] = chunk
-    if not found:
-        raise UnavailableError(f"got no ledger chunk in {', '.join(map(str, paths))}")
-    return Directory([found[first] for first in sorted(found)])
-
-
-def _files_of(path: Path) -> list[Path]:
-    try:
-        if path.is_dir():
-            return sorted(file for file in path.iterdir() if file.is_file())
-        if path.is_file():
-            return [path]
-    except OSError as error:
-        raise UnavailableError(f"cannot read {path}: {error.strerror}") from error
-    raise UnavailableError(f"got {path}, want a ledger directory or a chunk file")
-
-
-def _chunk_of(file: Path, findings: Findings) -> ChunkFile | None:
-    """Return the chunk, or None for a file that is not one or not to be read."""
-    place = Place(file.name)
-    if not file.name.startswith("ledger_"):
-        if not file.name.startswith("snapshot_"):
-            findings.note("file-unknown", place, "got a file that is no part of a ledger")
-        return None
-    try:
-        name = parse_chunk_name(file.name)
-    except FormatError as error:
-        findings.error("file-name", place, str(error))
-        return None
-    if name.is_ignored:
-        findings.note("file-ignored", place, "left aside by a node, not read")
-        return None
-    if name.is_recovery:
-        findings.note("file-recovery", place, "written by a recovery that has not opened")
-    return ChunkFile(file, name, file.stat().st_size)
-
-
-def _preferred(one: ChunkFile, two: ChunkFile, findings: Findings) -> ChunkFile:
-    """Return which of two chunks with one first seqno is read: committed, then longer."""
-    chosen, other = (
-        (one, two)
-        if (one.name.is_committed, one.size) >= (two.name.is_committed, two.size)
-        else (two, one)
-    )
-    place = Place(other.path.name)
-    if chosen.name == other.name and chosen.size == other.size:
-        findings.note("file-double", place, f"got {other.path} beside {chosen.path}")
-    else:
-        findings.warning(
-            "file-double", place, f"got {other.path} beside {chosen.path}, read the latter"
-        )
-    return chosen
-
-
-def entries_of(chunk: ChunkFile, findings: Findings, *, is_newest: bool) -> Iterator[Located]:
+def entries_of(
+    chunk: ChunkFile, content: bytes, findings: Findings, *, is_newest: bool
+) -> Iterator[Located]:
     """Yield the entries of a chunk and report what is wrong with its framing.
 
     Args:
         chunk: The file.
+        content: All of it.
         findings: Takes defects of header, framing and position table.
         is_newest: No chunk follows, so that a crash may have cut it.
-
-    Raises:
-        UnavailableError: the file cannot be read.
     """
-    data = _read(chunk)
+    data = memoryview(content)
     if len(data) < HEADER_SIZE:
         _report_no_header(chunk, findings, len(data), is_newest=is_newest)
         return
@@ -257,11 +149,3 @@ def _check_table(
             place,
             f"got {len(offsets)} entries, want {name.last - name.first + 1} as the name says",
         )
-
-
-def _read(chunk: ChunkFile) -> memoryview:
-    """Return the bytes of a file; read, not mapped, since a live node may truncate it."""
-    try:
-        return memoryview(chunk.path.read_bytes())
-    except OSError as error:
-        raise UnavailableError(f"cannot read {chunk.path}: {error.strerror}") from error

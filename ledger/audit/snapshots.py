@@ -7,6 +7,7 @@ believes the names, the node ID and the certificate in it; here each is compared
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ledger.audit.directory import unreadable
 from ledger.audit.findings import Findings, Place
 from ledger.audit.report import SnapshotSummary
 from ledger.audit.state import int_field, json_object, text_field
@@ -64,6 +65,10 @@ def _check_file(path: Path, facts: SnapshotFacts, findings: Findings) -> Snapsho
         return None
     if name.is_ignored:
         findings.note("file-ignored", place, "left aside by a node, not read")
+        return None
+    problem = unreadable(path)
+    if problem is not None:
+        findings.error("file-unreadable", place, problem)
         return None
     data = path.read_bytes()
     before = findings.by_severity.total()

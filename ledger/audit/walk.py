@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ledger.audit.directory import ChunkFile, Directory, open_directory, read_chunk
 from ledger.audit.findings import Findings, Place
 from ledger.audit.form import FormChecker
 from ledger.audit.identity import Identity
 from ledger.audit.leaves import LeafLog
 from ledger.audit.private import Secrets, check_private
-from ledger.audit.reader import ChunkFile, Directory, Located, entries_of, open_directory
+from ledger.audit.reader import Located, entries_of
 from ledger.audit.report import FileSummary, Report
 from ledger.audit.service import ServiceChecker
 from ledger.audit.signing import SignatureChecker
@@ -75,12 +76,16 @@ def walk(
     total = directory.size
     done = reported = 0
     expected: int | None = None
-    for index, chunk in enumerate(directory.chunks):
+    for index, listed in enumerate(directory.chunks):
         is_newest = index == len(directory.chunks) - 1
+        read = read_chunk(listed, findings)
+        if read is None:
+            continue
+        chunk, content = read
         _check_open(chunk, findings, is_newest=is_newest)
         summary = FileSummary(chunk.path.name, chunk.name.first, 0, 0, chunk.size)
         report.files.append(summary)
-        for located in entries_of(chunk, findings, is_newest=is_newest):
+        for located in entries_of(chunk, content, findings, is_newest=is_newest):
             summary.entries += 1
             summary.last = located.position
             if located.is_first:
@@ -90,7 +95,7 @@ def walk(
             if done + located.offset - reported > _PROGRESS_EVERY:
                 reported = done + located.offset
                 progress(reported, total)
-        done += chunk.size
+        done += listed.size
         expected = summary.first + summary.entries
         progress(done, total)
 

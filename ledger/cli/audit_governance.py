@@ -6,8 +6,8 @@ from pathlib import Path
 from governance.replay.recorded import recorded
 from governance.replay.replay import Replay
 from governance.replay.report import Difference, ReplayReport
+from ledger.audit.directory import open_directory
 from ledger.audit.findings import Findings
-from ledger.audit.reader import open_directory
 from ledger.audit.report import Report
 from ledger.audit.walk import Progress, walk
 from ledger.base.errors import FormatError, MisuseError

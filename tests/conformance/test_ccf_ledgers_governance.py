@@ -11,8 +11,8 @@ from governance.interpreter import run
 from governance.replay.recorded import RecordedEntry, recorded
 from governance.replay.replay import Replay
 from governance.replay.report import Difference
+from ledger.audit.directory import open_directory
 from ledger.audit.findings import Findings
-from ledger.audit.reader import open_directory
 from ledger.audit.report import Report
 from ledger.audit.walk import walk
 from ledger.codec.writeset import Changes

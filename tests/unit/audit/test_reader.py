@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ledger.audit.directory import open_directory
 from ledger.audit.findings import PER_CODE_MAX, Findings, Place, Severity
-from ledger.audit.reader import open_directory
 from ledger.audit.walk import audit
 from ledger.base.errors import UnavailableError
 from ledger.files import chunk
