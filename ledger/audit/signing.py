@@ -14,6 +14,7 @@ from ledger.audit.identity import Identity
 from ledger.audit.leaves import LeafLog
 from ledger.audit.reader import Located
 from ledger.audit.service import ServiceChecker
+from ledger.audit.signers import Signers
 from ledger.audit.state import PublicState, int_field, json_object, text_field
 from ledger.base.errors import FormatError, MisuseError, VerificationError
 from ledger.base.ids import TxId
@@ -24,8 +25,6 @@ from ledger.crypto.certs import Certificate
 from ledger.merkle.tree import MerkleTree
 from ledger.tables.internal import COSE_SIGNATURES, SIGNATURES, TREE
 
-_MAY_SIGN = frozenset({"Trusted", "Retired"})
-"""Statuses of nodes that sign: a retired one goes on until its retirement is committed."""
 _OWN = frozenset({SIGNATURES.name, COSE_SIGNATURES.name, TREE.name})
 
 
@@ -76,6 +75,10 @@ class SignatureChecker:
         service: Checks node certificates.
         identity: Knows the service key, and takes whom signatures are tied to.
         leaves: Leaves before each signature transaction.
+
+    Attributes:
+        totals: What came of all signatures.
+        signers: Knows who signed in which view.
     """
 
     def __init__(
@@ -87,9 +90,8 @@ class SignatureChecker:
         leaves: LeafLog,
     ) -> None:
         self.totals = SignatureTotals()
+        self.signers = Signers(findings, state, service)
         self._findings = findings
-        self._state = state
-        self._service = service
         self._identity = identity
         self._leaves = leaves
 
@@ -263,7 +265,7 @@ class SignatureChecker:
         if got != tx_id:
             self._findings.error("signature-txid", place, f"got a signature of {got}, want {tx_id}")
         node_id: str = signature["node"]
-        certificate = self._signer(place, node_id, signature.get("cert"), tx_id.view)
+        certificate = self.signers.certificate(place, node_id, signature.get("cert"), tx_id.view)
         if certificate is None:
             return Verdict(is_right=False)
         self._check_expiry(place, certificate, node_id)
@@ -272,49 +274,9 @@ class SignatureChecker:
         except VerificationError as error:
             self._findings.error("signature-node", place, str(error))
             return Verdict(is_right=False)
+        self.signers.signed(place, node_id, tx_id.view)
         self.totals.node_signatures += 1
         return Verdict(is_right=got == tx_id, service_id=self._identity.endorser(certificate))
-
-    def _signer(self, place: Place, node_id: str, inline: object, view: int) -> Certificate | None:
-        """Return the certificate of a node that may sign in this view."""
-        row = self._state.node(node_id)
-        pem = self._state.node_certificate(node_id)
-        if row is None or pem is None:
-            if self._state.is_partial and row is None and isinstance(inline, str):
-                self._findings.note("signer-unknown", place, "got no node rows to check it with")
-                return self._service.endorsed(place, node_id, inline.encode())
-            self._findings.error("signer-unknown", place, f"got signer {node_id[:64]}, not a node")
-            return None
-        status = row.get("status")
-        if not isinstance(status, str) or status not in _MAY_SIGN:
-            got = f"got a signer with status {str(status)[:40]!r}"
-            self._findings.error("signer-status", place, f"{got}, want Trusted")
-        elif row.get("retired_committed") is True and self._has_left(node_id, view):
-            self._findings.error("signer-status", place, "got a signer that had left for good")
-        certificate = self._service.endorsed(place, node_id, pem)
-        if certificate is not None and isinstance(inline, str):
-            self._check_inline(place, certificate, inline)
-        return certificate
-
-    def _has_left(self, node_id: str, view: int) -> bool:
-        """Say whether a node that is marked as gone for good was gone in a view.
-
-        A primary may mark itself. It then has to sign that, and goes on until it knows that the
-        mark is committed, which no ledger shows; but it is never primary of a later view.
-        """
-        left_in = self._state.left_in(node_id)
-        return left_in is None or left_in < view
-
-    def _check_inline(self, place: Place, certificate: Certificate, inline: str) -> None:
-        try:
-            same = Certificate.parse(inline).public_key == certificate.public_key
-        except FormatError as error:
-            self._findings.error("signer-certificate", place, str(error))
-            return
-        if not same:
-            self._findings.error(
-                "signer-certificate", place, "got a certificate with another key than the node's"
-            )
 
     def _check_expiry(self, place: Place, certificate: Certificate, node_id: str) -> None:
         now = self.totals.issued_at

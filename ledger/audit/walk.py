@@ -182,7 +182,7 @@ class _Run:
             self._findings, self._state, self._service, self._identity, self._leaves
         )
         if before is not None:
-            checker.totals = before.totals
+            checker.totals, checker.signers = before.totals, before.signers
         return checker
 
     def _one(self, located: Located) -> None:

@@ -84,16 +84,32 @@ def at_view(view: int, step: Step) -> Step:
     return run
 
 
+def by(node: lw.Node, view: int = 1, **overrides: Any) -> Step:  # noqa: ANN401 - a bag of overrides
+    """Let a node sign, that many views later."""
+
+    def run(writer: LedgerWriter) -> None:
+        before, writer.node = writer.node, node
+        writer.view += view
+        writer.sign(**overrides)
+        writer.node = before
+
+    return run
+
+
+def in_its_view(node: lw.Node, writer: LedgerWriter, **overrides: Any) -> None:  # noqa: ANN401
+    """Let a node sign in a view of its own, and the one before sign in the next."""
+    by(node, **overrides)(writer)
+    by(writer.node)(writer)
+
+
 def signer(node: lw.Node, status: str = "Trusted", node_id: str | None = None) -> Step:
-    """Register a node and let it sign from here on."""
+    """Register a node and let it sign in a view of its own."""
 
     def run(writer: LedgerWriter) -> None:
         key = (node_id or node.id).encode()
         pem = node.certificate.pem.encode()
         writer.write({lw.NODES_INFO: {key: lw.node_row(status)}, lw.NODES_ENDORSED: {key: pem}})
-        writer.node = node
-        writer.sign(signature={"node": key.decode()})
-        writer.node = lw.NODE
+        in_its_view(node, writer, signature={"node": key.decode()})
 
     return run
 
@@ -109,9 +125,7 @@ def expired(writer: LedgerWriter) -> None:
     key = node.id.encode()
     pem = node.certificate.pem.encode()
     writer.write({lw.NODES_INFO: {key: lw.node_row()}, lw.NODES_ENDORSED: {key: pem}})
-    writer.node = node
-    writer.sign(cose_arguments={"issued_at": lw.NOW + 2 * 86_400})
-    writer.node = lw.NODE
+    in_its_view(node, writer, cose_arguments={"issued_at": lw.NOW + 2 * 86_400})
 
 
 def service_row(row: dict[bytes, bytes | None]) -> Step:
@@ -129,7 +143,7 @@ def replaced_service(writer: LedgerWriter) -> None:
             lw.NODES_ENDORSED: {key: node.certificate.pem.encode()},
         }
     )
-    writer.sign()
+    by(node)(writer)
 
 
 def untagged(writer: LedgerWriter) -> None:
@@ -457,6 +471,14 @@ def gone_node(writer: LedgerWriter) -> None:
     writer.sign()
 
 
+def registered(node: lw.Node, **more: object) -> Step:
+    """The row of another node, and its certificate."""
+    key = node.id.encode()
+    row = lw.node_row("Retired" if more else "Trusted", **more)
+    pem = node.certificate.pem.encode()
+    return lambda writer: writer.write({lw.NODES_INFO: {key: row}, lw.NODES_ENDORSED: {key: pem}})
+
+
 def mark_gone(writer: LedgerWriter) -> None:
     row = lw.node_row("Retired", retired_committed=True)
     writer.write({lw.NODES_INFO: {lw.NODE.id.encode(): row}})
@@ -538,6 +560,29 @@ OWN = [
     defect("node certificates of garbage", within(bad_node_pem), "node-certificate", "node-id"),
     defect("two certificates of a node", within(two_certificates), "node-certificate"),
     defect("signer gone", within(gone_node), "signer-status"),
+    defect(
+        "two signers in one view",
+        within(registered(lw.OTHER_NODE), signed(), by(lw.OTHER_NODE, 0)),
+        "signer-other",
+    ),
+    defect(
+        "signer gone before its view",
+        within(registered(lw.OTHER_NODE, retired_committed=True), by(lw.OTHER_NODE), by(lw.NODE)),
+        "signer-status",
+    ),
+    defect(
+        "signer gone in another's view",
+        within(registered(lw.OTHER_NODE, retired_committed=True), by(lw.OTHER_NODE, 0)),
+        "signer-status",
+        "signer-other",
+    ),
+    defect(
+        "old node after a recovery",
+        within(recovered(), by(lw.NODE, 0)),
+        "signer-other",
+        "node-endorsement",
+        "recovery",
+    ),
     *(
         defect(f"signer's status {status!r}", within(node_status(status)), "signer-status")
         for status in (["Trusted"], {"Trusted": 1}, 1 << 80, None)
