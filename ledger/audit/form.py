@@ -19,6 +19,7 @@ from ledger.codec.entry import (
 )
 from ledger.codec.tables import is_public
 from ledger.codec.writeset import Changes
+from ledger.tables.internal import TREE
 
 
 @dataclass(slots=True)
@@ -100,6 +101,8 @@ class FormChecker:
                 self.findings.error(
                     "private-map-leaked", place, f"got private map {name!r} in the public domain"
                 )
+        if TREE.name in changes and not is_signature(changes):
+            self.findings.error("tree-alone", place, "got a tree value without a signature")
         if not changes and not entry.private:
             self.findings.error("entry-empty", place, "got a transaction without any map")
         return changes

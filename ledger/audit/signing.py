@@ -19,12 +19,14 @@ from ledger.audit.state import PublicState, int_field, json_object, text_field
 from ledger.base.errors import FormatError, MisuseError, VerificationError
 from ledger.base.ids import TxId
 from ledger.codec import canonical
+from ledger.codec.entry import Entry
 from ledger.codec.tables import SINGLETON_KEY
 from ledger.codec.writeset import Changes
 from ledger.crypto.certs import Certificate
 from ledger.merkle.tree import MerkleTree
 from ledger.tables.internal import COSE_SIGNATURES, SIGNATURES, TREE
 
+_NO_CLAIMS = bytes(32)
 _OWN = frozenset({SIGNATURES.name, COSE_SIGNATURES.name, TREE.name})
 
 
@@ -101,6 +103,7 @@ class SignatureChecker:
         tx_id = TxId(located.entry.view, located.position)
         self.totals.count += 1
         self._check_tables(place, changes)
+        self._check_rest(place, located.entry)
         signature = self._parse_node_signature(place, changes)
         stored_tree = self._parse_tree(place, changes, tx_id.seqno)
         root, is_computed = self._check_root(located, signature, stored_tree)
@@ -147,11 +150,22 @@ class SignatureChecker:
             message = f"got map {name!r} beside a signature, want only the signature's maps"
             self._findings.error("signature-extra-map", place, message)
         for name in sorted(changes.keys() & _OWN):
-            for key in changes[name]:
+            for key, value in changes[name].items():
                 if key != SINGLETON_KEY:
                     self._findings.error(
                         "signature-key", place, f"got key {key[:32].hex()} in {name!r}, want zeros"
                     )
+                if value is None:
+                    message = f"got a remove in {name!r}, want a write"
+                    self._findings.error("signature-remove", place, message)
+
+    def _check_rest(self, place: Place, entry: Entry) -> None:
+        """A signature transaction is its public maps and nothing else."""
+        if entry.private:
+            message = f"got {len(entry.private)} private bytes in a signature, want none"
+            self._findings.error("signature-private", place, message)
+        if entry.claims_digest not in (None, _NO_CLAIMS):
+            self._findings.error("signature-claims", place, "got a signature with a claims digest")
 
     def _parse_node_signature(self, place: Place, changes: Changes) -> dict[str, Any] | None:
         value = _value(changes, SIGNATURES.name)

@@ -561,6 +561,30 @@ OWN = [
     defect("two certificates of a node", within(two_certificates), "node-certificate"),
     defect("signer gone", within(gone_node), "signer-status"),
     defect(
+        "signature with a private map",
+        within(signed(extra={"records": {b"k": b"v"}})),
+        "signature-private",
+    ),
+    defect("signature with claims", within(signed(claims=b"c" * 32)), "signature-claims"),
+    *(
+        defect(
+            f"signature that removes {name.rpartition('.')[2]}",
+            within(signed(extra={name: {SINGLETON_KEY: None}})),
+            "signature-remove",
+            *codes,
+        )
+        for name, codes in (
+            (lw.SIGNATURES, []),
+            (lw.COSE_SIGNATURES, ["cose-missing"]),
+            (lw.TREE, ["tree-missing"]),
+        )
+    ),
+    defect(
+        "tree value without a signature",
+        within(lambda writer: writer.write({lw.TREE: {SINGLETON_KEY: writer.tree.serialise(0)}})),
+        "tree-alone",
+    ),
+    defect(
         "two signers in one view",
         within(registered(lw.OTHER_NODE), signed(), by(lw.OTHER_NODE, 0)),
         "signer-other",
