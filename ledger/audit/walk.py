@@ -76,13 +76,15 @@ def walk(
     total = directory.size
     done = reported = 0
     expected: int | None = None
+    newest_committed = _newest_committed(directory)
     for index, listed in enumerate(directory.chunks):
         is_newest = index == len(directory.chunks) - 1
         read = read_chunk(listed, findings)
         if read is None:
             continue
         chunk, content = read
-        _check_open(chunk, findings, is_newest=is_newest)
+        if not is_newest and not chunk.name.is_committed:
+            _report_open(chunk, findings, is_overtaken=index < newest_committed)
         summary = FileSummary(chunk.path.name, chunk.name.first, 0, 0, chunk.size)
         report.files.append(summary)
         for located in entries_of(chunk, content, findings, is_newest=is_newest):
@@ -111,9 +113,19 @@ def _check_contiguous(located: Located, expected: int | None, findings: Findings
         findings.error("ledger-gap", place, f"got {what}: a chunk from {first}, want {expected}")
 
 
-def _check_open(chunk: ChunkFile, findings: Findings, *, is_newest: bool) -> None:
-    if not is_newest and not chunk.name.is_committed:
-        findings.note("chunk-open", Place(chunk.path.name), "not committed, and not the newest")
+def _newest_committed(directory: Directory) -> int:
+    committed = (index for index, chunk in enumerate(directory.chunks) if chunk.name.is_committed)
+    return max(committed, default=-1)
+
+
+def _report_open(chunk: ChunkFile, findings: Findings, *, is_overtaken: bool) -> None:
+    """Chunks are committed in order, and CCF's reader refuses a ledger where they were not."""
+    place = Place(chunk.path.name)
+    if is_overtaken:
+        message = "got a chunk that is not committed before one that is, want its committed name"
+        findings.error("chunk-overtaken", place, message)
+    else:
+        findings.note("chunk-open", place, "not committed, and not the newest")
 
 
 class _Run:

@@ -185,3 +185,17 @@ def test_a_name_that_a_listing_missed_is_seen_by_the_next(
         for name in ("ledger_1-5.committed", "ledger_6-9.committed", "ledger_10")
     ]
     assert listings == 2
+
+
+def test_an_open_chunk_before_a_committed_one(directory: Path) -> None:
+    (directory / "ledger_1-5.committed").rename(directory / "ledger_1")
+    report = audit([directory])
+    assert not report.is_sound
+    assert set(report.findings.by_code) == {"chunk-overtaken"}
+
+
+def test_open_chunks_at_the_end(directory: Path) -> None:
+    (directory / "ledger_6-9.committed").rename(directory / "ledger_6")
+    report = audit([directory])
+    assert report.is_sound
+    assert set(report.findings.by_code) == {"chunk-open"}
