@@ -30,6 +30,8 @@ _STEPS = {
     "WaitingForRecoveryShares": {"WaitingForRecoveryShares", "Open"},
 }
 """Which status may follow which within one service identity."""
+_RECOVERY_VIEWS = 2
+"""Views that a recovery goes on by, from that of the last signature before it."""
 
 
 class ServiceChecker:
@@ -47,6 +49,7 @@ class ServiceChecker:
         self._identity = identity
         self._checked: set[tuple[bytes, str]] = set()
         self._secret_begins: int | None = None
+        self._before = (0, 0)
 
     def check(self, located: Located, changes: Changes) -> None:
         """Check one entry's changes, after the state has taken them over."""
@@ -63,6 +66,7 @@ class ServiceChecker:
         value = _singleton(changes, HISTORICAL_LEDGER_SECRET.name)
         if value is not None:
             self._check_secret_chain(located, place, value)
+        self._before = (located.position, located.entry.view)
 
     def endorsed(self, place: Place, node_id: str, pem: bytes) -> Certificate | None:
         """Check a node's certificate against the present service, once per pair.
@@ -137,6 +141,14 @@ class ServiceChecker:
         previous = _singleton(changes, PREVIOUS_SERVICE_IDENTITY.name)
         if previous is None or not _is_certificate(previous, before.certificate):
             wrong.append("no record of the identity before it")
+        position, view = self._before
+        want, got = view + _RECOVERY_VIEWS, located.entry.view
+        is_next = position == located.position - 1
+        if is_next and got <= view:
+            wrong.append(f"view {got} after {view}, want {want}")
+        elif is_next and got != want:
+            message = f"a recovery begins view {got} after {view}, want {want}"
+            self._findings.warning("recovery-view", place, message)
         if wrong:
             self._findings.error(
                 "service-replaced",

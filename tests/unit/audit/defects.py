@@ -393,7 +393,9 @@ MISSED = [
 """What at least one of CCF's readers does not notice."""
 
 
-def recovered(*, flags: int = 2, status: str = "Recovering", previous: bool = True) -> Step:
+def recovered(
+    *, flags: int = 2, status: str = "Recovering", previous: bool = True, views: int = 2
+) -> Step:
     """A disaster recovery: new service key and node, view two higher, flag 0x02."""
 
     def run(writer: LedgerWriter) -> None:
@@ -411,7 +413,7 @@ def recovered(*, flags: int = 2, status: str = "Recovering", previous: bool = Tr
             pem = canonical.dumps(lw.SERVICE.certificate.pem)
             changes["public:ccf.gov.service.previous_service_identity"] = {SINGLETON_KEY: pem}
         writer.service, writer.node = lw.OTHER_SERVICE, node
-        writer.view += 2
+        writer.view += views
         writer.write(changes, flags=flags)
         writer.sign()
 
@@ -506,6 +508,17 @@ OWN = [
     defect("recovery without flag", within(recovered(flags=0)), "service-replaced", "view-begin"),
     defect("recovery that opens", within(recovered(status="Opening")), "service-replaced"),
     defect("recovery without its past", within(recovered(previous=False)), "service-replaced"),
+    defect("recovery in its view", within(recovered(views=0)), "service-replaced", "signer-other"),
+    *(
+        defect(
+            f"recovery {views} views later",
+            within(recovered(views=views)),
+            "recovery",
+            "recovery-view",
+            is_error=False,
+        )
+        for views in (1, 3)
+    ),
     defect("service certificate endorsed", foreign_service_certificate, "service-certificate"),
     defect(
         "secret chain",
