@@ -32,7 +32,7 @@ class ChunkFile:
         path: Where it is.
         positions: Where its entries are. Invariant: an open file ends with the last entry.
         complete: Whether its position table is written.
-        unsynced: Whether something was written since the last sync.
+        unsynced: Whether something was written since the last ``sync``.
     """
 
     def __init__(self, path: Path, fd: int, positions: Positions, *, complete: bool) -> None:
@@ -41,6 +41,8 @@ class ChunkFile:
         self.complete = complete
         self.unsynced = False
         self._fd = fd
+        own = os.fstat(fd)
+        self._identity = (own.st_dev, own.st_ino)
 
     @classmethod
     def create(cls, directory: Path, first: int) -> "ChunkFile":
@@ -83,8 +85,12 @@ class ChunkFile:
         Args:
             entries: The bytes, back to back.
             starts: Where each one starts in ``entries``, ascending from 0.
+
+        Raises:
+            DiskError: the file is no longer as large as it was at the last sync.
         """
         assert not self.complete, "a complete chunk takes no more entries"
+        self._before_write()
         positions = self.positions
         end = positions.end
         _write_all(self._fd, entries, end)
@@ -96,6 +102,7 @@ class ChunkFile:
         """Write the position table and then its offset: the chunk is complete."""
         assert not self.complete, "a chunk is completed once"
         assert self.positions.offsets, "a chunk holds at least one entry"
+        self._before_write()
         end = self.positions.end
         _write_all(self._fd, memoryview(position_table(list(self.positions.offsets))), end)
         _write_all(self._fd, memoryview(end.to_bytes(HEADER_SIZE, "little")), 0)
@@ -107,6 +114,7 @@ class ChunkFile:
         positions = self.positions
         keep = last - positions.first + 1
         assert 0 < keep < len(positions.offsets), "something stays and something is cut"
+        self._before_write()
         if self.complete:
             _write_all(self._fd, memoryview(OPEN_HEADER), 0)
             self.complete = False
@@ -115,18 +123,64 @@ class ChunkFile:
         os.ftruncate(self._fd, positions.end)
         self.unsynced = True
 
-    def sync(self) -> None:
-        """Make what was written durable."""
-        os.fdatasync(self._fd)
+    def sync(self, *, durably: bool) -> None:
+        """Make what was written durable, and see that it is still where it was written.
+
+        Args:
+            durably: Wait for the disk.
+
+        Raises:
+            DiskError: the file is not there any more, or not of the size that was written.
+        """
+        if durably:
+            os.fdatasync(self._fd)
+        self.check()
         self.unsynced = False
+
+    def check(self) -> None:
+        """Make sure that nobody has removed, renamed, replaced or cut the file.
+
+        Nothing else tells: writes to a file without a name succeed.
+
+        Raises:
+            DiskError: somebody has.
+        """
+        try:
+            found = os.stat(self.path)  # noqa: PTH116  (called often; the method is slower)
+        except FileNotFoundError:
+            raise DiskError(
+                f"Ledger file {self.path} was removed or renamed while the node wrote it"
+            ) from None
+        if (found.st_dev, found.st_ino) != self._identity:
+            raise DiskError(f"Ledger file {self.path} was replaced while the node wrote it")
+        self._check_size(found.st_size)
+
+    def _before_write(self) -> None:
+        """Check once between two syncs: a write at its offset would hide that the file was cut."""
+        if not self.unsynced:
+            self._check_size(os.fstat(self._fd).st_size)
+
+    def _check_size(self, size: int) -> None:
+        positions = self.positions
+        want = positions.end + (4 * len(positions.offsets) if self.complete else 0)
+        if size != want:
+            raise DiskError(
+                f"Ledger file {self.path} has {size} bytes, want the {want} that the node wrote: "
+                "something else changed it"
+            )
 
     def read(self, begin: int, end: int) -> bytes:
         """Return the bytes of the file within ``[begin, end)``."""
         return read_exactly(self._fd, begin, end, self.path)
 
     def commit(self) -> Path:
-        """Give the complete file its final name, close it, and return the new path."""
+        """Give the complete file its final name, close it, and return the new path.
+
+        Raises:
+            DiskError: it is not the file that was written.
+        """
         assert self.complete, "only complete chunks are committed"
+        self.check()
         path = self.path.with_name(ChunkName(self.first, self.last).text)
         self.path.rename(path)
         self.close()

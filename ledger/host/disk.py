@@ -75,6 +75,7 @@ class LedgerFiles:
 
         Raises:
             FormatError: the batch is not what it says, or does not continue the ledger.
+            DiskError: a file is not any more what was written.
             OSError: the disk failed; the ledger must not be used any more.
         """
         if first != self.last + 1:
@@ -122,6 +123,7 @@ class LedgerFiles:
 
         Raises:
             FormatError: the ledger does not reach so far.
+            DiskError: a file is not any more what was written.
         """
         if seqno > self.last:
             raise FormatError(f"got commit of {seqno}, want at most {self.last}")
@@ -133,7 +135,12 @@ class LedgerFiles:
             self._directory_unsynced = True
 
     def sync(self) -> None:
-        """Make everything appended so far durable, as far as the configuration asks."""
+        """Make everything appended so far durable, as far as the configuration asks.
+
+        Raises:
+            DiskError: a file is not any more what was written.
+            OSError: the disk failed.
+        """
         for chunk in self._chunks:
             self._sync_chunk(chunk)
         if self._sync and self._directory_unsynced:
@@ -141,8 +148,8 @@ class LedgerFiles:
         self._directory_unsynced = False
 
     def _sync_chunk(self, chunk: ChunkFile) -> None:
-        if self._sync and chunk.unsynced:
-            chunk.sync()
+        if chunk.unsynced:
+            chunk.sync(durably=self._sync)
 
     def read(self, first: int, last: int, size_max: int = READ_SIZE) -> tuple[list[bytes], int]:
         """Return whole entries from ``first`` on, and the last seqno of them.

@@ -129,6 +129,8 @@ class HostNode:
                 self._sync()
         except FormatError as error:
             self._fail(f"Malformed message from the enclave: {error}")
+        except DiskError as error:
+            self._fail(f"The ledger on disk is not what was written: {error}")
         except OSError as error:
             self._fail(f"Cannot write the ledger or an output file: {error}")
 

@@ -3,6 +3,7 @@
 import errno
 import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -137,6 +138,87 @@ def test_batches_that_are_not_entries_are_refused(tmp_path: Path, batch: bytes, 
     with pytest.raises(FormatError):
         files.append(1, count, memoryview(batch))
     assert (files.last, names(tmp_path)) == (0, [])
+    files.close()
+
+
+def replace(path: Path) -> None:
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data)
+
+
+def write_behind(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"x")
+
+
+def sync_after(change: Callable[[LedgerFiles], None], files: LedgerFiles) -> None:
+    change(files)
+    files.sync()
+
+
+ACCIDENTS: list[tuple[str, Callable[[Path], object], str]] = [
+    ("removed", Path.unlink, "ledger_1 was removed or renamed"),
+    ("renamed", lambda path: path.rename(path.with_name("other")), "was removed or renamed"),
+    ("replaced", replace, "was replaced"),
+    ("cut", lambda path: os.truncate(path, 40), "has 40 bytes, want the"),
+    ("written", write_behind, "something else changed it"),
+]
+
+
+@pytest.mark.parametrize("sync", [True, False])
+@pytest.mark.parametrize(
+    ("accident", "said"), [a[1:] for a in ACCIDENTS], ids=[a[0] for a in ACCIDENTS]
+)
+@pytest.mark.parametrize(
+    "then",
+    [
+        lambda files: append(files, entry(3)),
+        lambda files: append(files, entry(3, AFTER)),
+        lambda files: append(files, entry(3, BEFORE)),
+        lambda files: files.truncate(1),
+    ],
+    ids=["write", "end the chunk", "begin another", "roll back"],
+)
+def test_a_file_that_changed_between_syncs_is_noticed_by_the_next(
+    then: Callable[[LedgerFiles], None],
+    accident: Callable[[Path], object],
+    said: str,
+    *,
+    sync: bool,
+    tmp_path: Path,
+) -> None:
+    files = start_ledger(tmp_path, sync=sync)
+    append(files, entry(1), entry(2))
+    files.sync()
+    accident(tmp_path / "ledger_1")
+    with pytest.raises(DiskError, match=said):
+        sync_after(then, files)
+    files.close()
+
+
+@pytest.mark.parametrize(
+    ("accident", "said"), [a[1:] for a in ACCIDENTS], ids=[a[0] for a in ACCIDENTS]
+)
+def test_a_file_that_changed_before_a_sync_is_not_called_durable(
+    accident: Callable[[Path], object], said: str, tmp_path: Path
+) -> None:
+    files = start_ledger(tmp_path, sync=True)
+    append(files, entry(1))
+    accident(tmp_path / "ledger_1")
+    with pytest.raises(DiskError, match=said):
+        files.sync()
+    files.close()
+
+
+def test_a_file_that_changed_is_not_committed(tmp_path: Path) -> None:
+    files = start_ledger(tmp_path, sync=True)
+    append(files, entry(1, AFTER))
+    files.sync()
+    replace(tmp_path / "ledger_1")
+    with pytest.raises(DiskError, match="was replaced"):
+        files.commit(1)
+    assert names(tmp_path) == ["ledger_1"]
     files.close()
 
 

@@ -111,6 +111,19 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
         yield made
 
 
+def test_a_ledger_file_that_was_removed_ends_the_node(harness: Harness, tmp_path: Path) -> None:
+    harness.say((Append(1, 1, sync=True), entry(1)))
+    assert harness.hear() == [(Persisted(1, 0), b"")]
+    (tmp_path / "ledger" / "ledger_1").unlink()
+    harness.say((Append(2, 1, sync=True), entry(2)))
+    assert harness.process.kills
+    assert harness.silent()
+    harness.node.on_exit(-9)
+    assert "The ledger on disk is not what was written: " in harness.log
+    assert "ledger_1 was removed or renamed while the node wrote it" in harness.log
+    assert harness.node.exit_code == 1
+
+
 def test_one_answer_covers_the_batches_of_a_turn(harness: Harness) -> None:
     harness.say(
         (Append(1, 2, sync=True), entry(1) + entry(2)),
