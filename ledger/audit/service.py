@@ -57,6 +57,8 @@ class ServiceChecker:
         value = _singleton(changes, SERVICE_INFO.name)
         if value is not None:
             self._check_service(located, place, changes, value)
+        elif SINGLETON_KEY in changes.get(SERVICE_INFO.name, {}):
+            self._findings.error("service-row", place, "got the service's row removed, want it")
         for key, pem in changes.get(NODES_ENDORSED_CERTIFICATES.name, {}).items():
             if pem is not None:
                 self._check_node(place, key, pem, changes)

@@ -173,7 +173,7 @@ class SignatureChecker:
             return None
         try:
             fields = json_object(value)
-            for name in ("node", "root", "sig"):
+            for name in ("node", "root", "sig", *(["cert"] if "cert" in fields else [])):
                 text_field(fields, name)
             for name in ("seqno", "view"):
                 int_field(fields, name)

@@ -92,19 +92,23 @@ def walk(
             summary.last = located.position
             if located.is_first:
                 summary.first = located.position
-                _check_contiguous(located, expected, findings)
+                _check_contiguous(chunk, located.position, expected, findings)
             yield located
             if done + located.offset - reported > _PROGRESS_EVERY:
                 reported = done + located.offset
                 progress(reported, total)
         done += listed.size
-        expected = summary.first + summary.entries
+        if summary.entries:
+            expected = summary.first + summary.entries
+        else:
+            _check_contiguous(chunk, summary.first, expected, findings)
         progress(done, total)
 
 
-def _check_contiguous(located: Located, expected: int | None, findings: Findings) -> None:
-    first = located.position
-    place = Place(located.file.path.name)
+def _check_contiguous(
+    chunk: ChunkFile, first: int, expected: int | None, findings: Findings
+) -> None:
+    place = Place(chunk.path.name)
     if expected is None:
         if first != 1:
             findings.note("ledger-partial", place, f"the ledger at hand begins at seqno {first}")
@@ -184,6 +188,9 @@ class _Run:
                 f"got {report.unsigned} entries after the last verified signature: "
                 "nothing shows whether they were changed",
             )
+        if report.entries and not report.signatures:
+            message = "got no signature at all: nothing shows whether anything was changed"
+            self._findings.warning("ledger-unsigned", Place(), message)
         service = self._state.service
         if service is not None:
             report.service_status, report.service_key_id = service.status, service.key_id

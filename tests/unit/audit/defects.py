@@ -454,6 +454,24 @@ def garbage(name: str, **overrides: Any) -> Step:  # noqa: ANN401 - a bag of ove
     return lambda writer: writer.write({name: {SINGLETON_KEY: b"garbage"}}, **overrides)
 
 
+def with_inline(cert: object) -> Step:
+    """A signature with something else than text for its certificate."""
+
+    def run(writer: LedgerWriter) -> None:
+        tx_id = TxId(writer.view, writer.seqno + 1)
+        fields = canonical.loads(writer._signature(tx_id, writer.tree.root(), {}))
+        value = canonical.dumps(fields | {"cert": cert})
+        writer.sign(signature=None, extra={lw.SIGNATURES: {SINGLETON_KEY: value}})
+
+    return run
+
+
+def unsigned() -> LedgerWriter:
+    writer = LedgerWriter()
+    writer.some_writes()
+    return writer
+
+
 def bad_node_pem(writer: LedgerWriter) -> None:
     writer.write({lw.NODES_ENDORSED: {b"n" * 64: b"garbage", b"\xff": b"garbage"}})
 
@@ -570,6 +588,23 @@ OWN = [
         "cose-missing",
     ),
     defect("service row of garbage", within(garbage(lw.SERVICE_INFO)), "service-row"),
+    defect("service row removed", within(service_row({SINGLETON_KEY: None})), "service-row"),
+    *(
+        defect(
+            f"certificate {cert!r} beside a signature",
+            within(with_inline(cert)),
+            "signature-format",
+        )
+        for cert in (5, ["PEM"], None)
+    ),
+    defect(
+        "no signature",
+        unsigned,
+        "ledger-unsigned",
+        "unsigned-tail",
+        "service-untied",
+        is_error=False,
+    ),
     defect("node certificates of garbage", within(bad_node_pem), "node-certificate", "node-id"),
     defect("two certificates of a node", within(two_certificates), "node-certificate"),
     defect("signer gone", within(gone_node), "signer-status"),

@@ -121,6 +121,17 @@ def test_other_chunk_without_its_header_is_an_error(name: str, directory: Path) 
     assert "chunk-cut" in report.findings.by_code
 
 
+@pytest.mark.parametrize("size", [0, 8])
+@pytest.mark.parametrize(("first", "what"), [(999, "a gap"), (12, "an overlap")])
+def test_chunk_without_entries_at_another_place(
+    size: int, first: int, what: str, directory: Path
+) -> None:
+    (directory / f"ledger_{first}").write_bytes(bytes(size))
+    report = audit([directory])
+    (found,) = (found for found in report.findings.kept if found.code == "ledger-gap")
+    assert found.message == f"got {what}: a chunk from {first}, want 13"
+
+
 def test_cut_of_an_older_chunk_is_an_error(directory: Path) -> None:
     path = directory / "ledger_6-9.committed"
     path.write_bytes(path.read_bytes()[:900])
