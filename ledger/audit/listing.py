@@ -24,6 +24,9 @@ from ledger.crypto.sealing import leaf_of_parsed
 TEXT_MAX = 160
 """Characters of a value that are shown on one line, unless all are wanted."""
 
+_INDENT = " " * 6
+"""Before every further line of a value that is shown whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -181,12 +184,12 @@ def lines_of(listed: Listed, *, digests_only: bool = False, full: bool = False) 
     if entry.claims_digest not in (None, bytes(32)):
         yield f"  claims digest {_hex(entry.claims_digest)}"
     for name, writes in listed.changes.items():
-        yield f"  {name}"
+        yield f"  {_brief(show(name.encode()))}"
         for key, value in writes.items():
             shown = "removed" if value is None else _brief(show(value), full=full)
             yield f"    {_brief(show(key), full=full)}: {shown}"
     if listed.problem:
-        yield f"  ({listed.problem})"
+        yield f"  ({_brief(show(listed.problem.encode()))})"
 
 
 def show(data: bytes) -> str:
@@ -201,8 +204,9 @@ def show(data: bytes) -> str:
     return text if printable else "0x" + data.hex()
 
 
-def _brief(text: str, *, full: bool) -> str:
-    text = text if full else text.replace("\n", "\\n")
+def _brief(text: str, *, full: bool = False) -> str:
+    """Return a text for one line, or whole: with no line that begins where an entry's does."""
+    text = text.replace("\n", f"\n{_INDENT}" if full else "\\n")
     if full or len(text) <= TEXT_MAX:
         return text
     return f"{text[:TEXT_MAX]}… ({len(text)} characters)"

@@ -17,6 +17,8 @@ from ledger.audit.findings import Finding, Severity
 from ledger.audit.report import Report
 from ledger.base.errors import FormatError, LedgerError, UnavailableError
 from ledger.cli.audit_governance import lines_of, replay_governance
+from ledger.cli.gov_text import printable
+from ledger.cli.streams import standard_output
 from ledger.codec import canonical
 from ledger.crypto.certs import Certificate
 
@@ -27,6 +29,7 @@ EXIT_UNREADABLE = 2
 
 
 @app.command()
+@standard_output("quorate audit", EXIT_UNREADABLE)
 def command(
     ledger: Annotated[
         list[Path], typer.Argument(help="Ledger directories of one node, or chunk files.")
@@ -66,7 +69,7 @@ def command(
     """Check a ledger: every entry, hash, signature, certificate and file boundary.
 
     Exit code 0: no errors (there may be notes and warnings). 1: errors, or a decision that does
-    not follow from the members' messages. 2: could not be read.
+    not follow from the members' messages. 2: could not be read, or the report not be written.
     """
     try:
         secrets = read_secrets(secret or [])
@@ -83,12 +86,12 @@ def command(
         if json_file is not None:
             _write_json(report, replayed, json_file)
     except LedgerError as error:
-        print(f"quorate audit: {error}", file=sys.stderr)
+        print(f"quorate audit: {printable(str(error))}", file=sys.stderr)
         raise typer.Exit(EXIT_UNREADABLE) from error
     if json_file is None or str(json_file) != "-":
         _print_report(report, quiet=quiet)
         if replayed is not None:
-            print("\n".join(lines_of(replayed)))
+            print("\n".join(map(printable, lines_of(replayed))))
     if not report.is_sound or (replayed is not None and replayed.difference is not None):
         raise typer.Exit(EXIT_UNSOUND)
 
@@ -164,7 +167,7 @@ def _write_json(report: Report, replayed: ReplayReport | None, file: Path) -> No
     document = report.to_json()
     if replayed is not None:
         document["governance"] = replayed.to_json()
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(document, indent=2) + "\n"
     if str(file) == "-":
         sys.stdout.write(text)
         return
@@ -194,7 +197,8 @@ def _print_report(report: Report, *, quiet: bool) -> None:
     if report.opened:
         print(f"{report.opened} entries checked with a ledger secret")
     for snapshot in report.snapshots:
-        print(f"{snapshot.name}: {'verified' if snapshot.is_verified else 'not verified'}")
+        what = "verified" if snapshot.is_verified else "not verified"
+        print(printable(f"{snapshot.name}: {what}"))
     counts = report.findings.by_severity
     verdict = "sound" if report.is_sound else "NOT SOUND"
     print(
@@ -206,4 +210,4 @@ def _print_report(report: Report, *, quiet: bool) -> None:
 def _line(finding: Finding) -> str:
     place = finding.place
     where = " ".join(part for part in (place.file, place.tx) if part) or "ledger"
-    return f"{finding.severity.value:<8}{finding.code:<22}{where}: {finding.message}"
+    return printable(f"{finding.severity.value:<8}{finding.code:<22}{where}: {finding.message}")

@@ -13,6 +13,8 @@ from ledger.audit.findings import Findings, Severity
 from ledger.audit.listing import Wanted, lines_of, listing
 from ledger.base.errors import LedgerError
 from ledger.cli.audit import read_secrets
+from ledger.cli.gov_text import printable
+from ledger.cli.streams import standard_output
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -20,6 +22,7 @@ EXIT_REFUSED = 2
 
 
 @app.command()
+@standard_output("quorate ledger", EXIT_REFUSED)
 def show(
     ledger: Annotated[
         list[Path], typer.Argument(help="Ledger directories of one node, or chunk files.")
@@ -49,7 +52,7 @@ def show(
         findings = Findings()
         for listed in listing(ledger, wanted, findings):
             if as_json:
-                print(json.dumps(listed.to_json(), ensure_ascii=False))
+                print(json.dumps(listed.to_json()))
                 continue
             for line in lines_of(listed, digests_only=digests, full=full):
                 print(line)
@@ -57,10 +60,11 @@ def show(
         _refuse(str(error))
     for finding in findings.kept:
         if finding.severity is not Severity.NOTE:
-            print(f"{finding.place.file}: {finding.message}", file=sys.stderr)
+            print(printable(f"{finding.place.file}: {finding.message}"), file=sys.stderr)
 
 
 @app.command()
+@standard_output("quorate ledger", EXIT_REFUSED)
 def cut(
     file: Annotated[Path, typer.Argument(help="Chunk file.")],
     seqno: Annotated[int, typer.Argument(help="Last seqno of the first part.")],
@@ -82,5 +86,5 @@ def cut(
 
 
 def _refuse(problem: str) -> NoReturn:
-    print(f"quorate ledger: {problem}", file=sys.stderr)
+    print(f"quorate ledger: {printable(problem)}", file=sys.stderr)
     raise typer.Exit(EXIT_REFUSED)
