@@ -6,7 +6,8 @@ import pytest
 
 from ledger.audit.walk import audit
 from tests.unit.audit import ledger_writer as lw
-from tests.unit.audit.defects import MISSED, OWN, REFUSED, Defect, mark_gone, within
+from tests.unit.audit.defects import MISSED, REFUSED, Defect, within
+from tests.unit.audit.defects_own import OWN, mark_gone
 
 
 def test_sound_ledger(tmp_path: Path) -> None:

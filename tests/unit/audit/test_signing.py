@@ -4,7 +4,8 @@ from pathlib import Path
 
 from ledger.audit.walk import audit
 from tests.unit.audit import ledger_writer as lw
-from tests.unit.audit.defects import recovered, within
+from tests.unit.audit.defects import within
+from tests.unit.audit.defects_own import recovered
 
 
 def newest_chunk(writer: lw.LedgerWriter, directory: Path) -> Path:
