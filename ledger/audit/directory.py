@@ -17,7 +17,7 @@ from ledger.audit.doubles import compare
 from ledger.audit.findings import Findings, Place, Severity
 from ledger.base.errors import FormatError, UnavailableError
 from ledger.base.limits import CHUNK_SIZE_MAX
-from ledger.files.names import ChunkName, parse_chunk_name
+from ledger.files.names import ChunkName, is_temporary_chunk_name, parse_chunk_name
 
 _ATTEMPTS_MAX = 5
 """Times that a directory is listed, or a chunk is looked for under its next name."""
@@ -196,7 +196,7 @@ def _chunk_of(file: Path, findings: Findings) -> ChunkFile | None:
     """Return the chunk, or None for a file that is not one or not to be read."""
     place = Place(file.name)
     if not file.name.startswith("ledger_"):
-        if not file.name.startswith("snapshot_") and _is_file(file):
+        if not _is_expected(file):
             findings.note("file-unknown", place, "got a file that is no part of a ledger")
         return None
     try:
@@ -212,11 +212,14 @@ def _chunk_of(file: Path, findings: Findings) -> ChunkFile | None:
     return _regular(file, findings)
 
 
-def _is_file(path: Path) -> bool:
+def _is_expected(file: Path) -> bool:
+    """Whether a file that is no chunk may be there; what is no file at all is nobody's business."""
+    if file.name.startswith("snapshot_") or is_temporary_chunk_name(file.name):
+        return True
     try:
-        return path.is_file()
+        return not file.is_file()
     except OSError:
-        return False
+        return True
 
 
 def _regular(file: Path, findings: Findings) -> ChunkFile | None:

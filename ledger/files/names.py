@@ -2,6 +2,7 @@
 
 ``ledger_A`` is open, ``ledger_A-B.committed`` is complete and committed up to seqno B;
 ``.recovery`` behind either marks a recovery that has not opened, ``.ignored`` a file left aside.
+``.ledger_A.ignored`` becomes ``ledger_A`` once its header is written.
 ``snapshot_S_E`` holds the state at seqno S with evidence at seqno E, ``.committed`` once complete.
 Numbers are decimal, at least 1, without leading zeros.
 """
@@ -14,6 +15,7 @@ from ledger.base.limits import SEQNO_MAX
 
 _NUMBER = "([1-9][0-9]{0,19})"
 _CHUNK = re.compile(rf"ledger_{_NUMBER}(?:-{_NUMBER}\.committed)?(\.recovery)?(\.ignored)?")
+_TEMPORARY = re.compile(rf"\.ledger_{_NUMBER}\.ignored")
 _SNAPSHOT = re.compile(rf"snapshot_{_NUMBER}_{_NUMBER}(\.committed)?(\.ignored)?")
 
 
@@ -44,6 +46,19 @@ class ChunkName(NamedTuple):
         recovery = ".recovery" if self.is_recovery else ""
         ignored = ".ignored" if self.is_ignored else ""
         return f"ledger_{self.first}{committed}{recovery}{ignored}"
+
+
+def temporary_chunk_name(first: int) -> str:
+    """Return the name of a new chunk's file until its header is written.
+
+    CCF's readers pass over what ends so, and over nothing else that is no chunk.
+    """
+    return f".ledger_{first}.ignored"
+
+
+def is_temporary_chunk_name(text: str) -> bool:
+    """Whether a file is a chunk that a node is about to begin, or was when it ended."""
+    return _TEMPORARY.fullmatch(text) is not None
 
 
 class SnapshotName(NamedTuple):

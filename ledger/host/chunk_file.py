@@ -13,12 +13,10 @@ from pathlib import Path
 from ledger.base.errors import LedgerError
 from ledger.base.limits import CHUNK_SIZE_MAX
 from ledger.files.chunk import HEADER_SIZE, OPEN_HEADER, position_table
-from ledger.files.names import ChunkName
+from ledger.files.names import ChunkName, temporary_chunk_name
 from ledger.host.positions import Positions
 
 _MODE = 0o644
-_TEMPORARY = (".ledger_", ".tmp")
-"""What the name of a chunk begins and ends with until its header is written."""
 
 
 class DiskError(LedgerError):
@@ -52,7 +50,7 @@ class ChunkFile:
         without one: CCF's readers take that for damage.
         """
         path = directory / ChunkName(first).text
-        temporary = directory / f"{_TEMPORARY[0]}{first}{_TEMPORARY[1]}"
+        temporary = directory / temporary_chunk_name(first)
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
         try:
             _write_all(fd, memoryview(OPEN_HEADER), 0)
@@ -210,13 +208,6 @@ def read_exactly(fd: int, begin: int, end: int, path: Path) -> bytes:
         pieces.append(piece)
         begin += len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def is_temporary(name: str) -> bool:
-    """Whether a file is a chunk that a node had just begun when it ended; nothing is in it."""
-    begin, end = _TEMPORARY
-    number = name.removeprefix(begin).removesuffix(end)
-    return name == f"{begin}{number}{end}" and number.isdecimal()
 
 
 def _rename_new(old: Path, new: Path) -> None:

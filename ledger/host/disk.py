@@ -16,8 +16,9 @@ from pathlib import Path
 from ledger.base.errors import FormatError
 from ledger.boundary.messages import ENTRIES_SIZE_MAX
 from ledger.boundary.sentences import LEDGER_DIRECTORY_NOT_EMPTY
+from ledger.files.names import is_temporary_chunk_name
 from ledger.host.archive import Archive
-from ledger.host.chunk_file import ChunkFile, DiskError, is_temporary
+from ledger.host.chunk_file import ChunkFile, DiskError
 from ledger.host.positions import Segment, segments
 
 READ_SIZE = 4 << 20
@@ -222,7 +223,7 @@ def start_ledger(directory: Path, read_only: Sequence[Path] = (), *, sync: bool)
         DiskError: something is in the directory, or another ledger in a read-only one.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    if not all(is_temporary(path.name) for path in directory.iterdir()):
+    if not all(is_temporary_chunk_name(path.name) for path in directory.iterdir()):
         raise DiskError(LEDGER_DIRECTORY_NOT_EMPTY.format(path=directory))
     files = LedgerFiles(directory, read_only, lock=lock_directory(directory), sync=sync)
     if files.has_committed_chunks:

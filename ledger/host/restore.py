@@ -12,9 +12,9 @@ from pathlib import Path
 
 from ledger.base.errors import FormatError
 from ledger.files.chunk import HEADER_SIZE, OPEN_HEADER, ScanResult, scan
-from ledger.files.names import ChunkName, parse_chunk_name
+from ledger.files.names import ChunkName, is_temporary_chunk_name, parse_chunk_name
 from ledger.host.archive import Archive
-from ledger.host.chunk_file import ChunkFile, is_temporary
+from ledger.host.chunk_file import ChunkFile
 from ledger.host.disk import LedgerFiles, lock_directory
 from ledger.host.positions import Positions
 
@@ -70,7 +70,7 @@ def _open_locked(
 def _uncommitted(directory: Path, notes: list[str]) -> list[ChunkName]:
     names = []
     for path in sorted(directory.iterdir()):
-        if is_temporary(path.name):
+        if is_temporary_chunk_name(path.name):
             path.unlink()
             continue
         try:

@@ -52,6 +52,7 @@ def test_single_files(directory: Path) -> None:
         ("ledger_10.ignored", "file-ignored"),
         ("ledger_1", "file-double"),
         ("snapshot_4_6", ""),
+        (".ledger_13.ignored", ""),
     ],
 )
 def test_other_files(name: str, code: str, directory: Path) -> None:

@@ -3,7 +3,14 @@
 import pytest
 
 from ledger.base.errors import FormatError
-from ledger.files.names import ChunkName, SnapshotName, parse_chunk_name, parse_snapshot_name
+from ledger.files.names import (
+    ChunkName,
+    SnapshotName,
+    is_temporary_chunk_name,
+    parse_chunk_name,
+    parse_snapshot_name,
+    temporary_chunk_name,
+)
 
 CHUNKS = [
     ("ledger_1", ChunkName(1)),
@@ -76,3 +83,11 @@ def test_not_a_chunk_name(text: str) -> None:
 def test_not_a_snapshot_name(text: str) -> None:
     with pytest.raises(FormatError, match="got"):
         parse_snapshot_name(text)
+
+
+def test_names_of_chunks_to_be() -> None:
+    name = temporary_chunk_name(17)
+    assert name == ".ledger_17.ignored"
+    assert is_temporary_chunk_name(name)
+    for other in ("ledger_17.ignored", ".ledger_0.ignored", ".ledger_x.ignored", f"{name}\n"):
+        assert not is_temporary_chunk_name(other)

@@ -358,16 +358,16 @@ def test_a_new_chunk_replaces_nothing(kind: str, tmp_path: Path) -> None:
 
 
 def test_chunks_begun_when_a_node_ended_are_cleared_away(tmp_path: Path) -> None:
-    (tmp_path / ".ledger_1.tmp").write_bytes(b"")
+    (tmp_path / ".ledger_1.ignored").write_bytes(b"")
     files = start_ledger(tmp_path, sync=True)
     append(files, entry(1))
     files.close()
     assert names(tmp_path) == ["ledger_1"]
-    (tmp_path / ".ledger_2.tmp").write_bytes(bytes(3))
-    (tmp_path / ".ledger_x.tmp").write_bytes(b"somebody's")
+    (tmp_path / ".ledger_2.ignored").write_bytes(bytes(3))
+    (tmp_path / ".ledger_x.ignored").write_bytes(b"somebody's")
     files, notes = open_ledger(tmp_path, sync=True)
     assert files.last == 1
-    assert names(tmp_path) == [".ledger_x.tmp", "ledger_1"]
+    assert names(tmp_path) == [".ledger_x.ignored", "ledger_1"]
     assert len(notes) == 1
     files.close()
 
