@@ -109,7 +109,7 @@ class Connection:
     """One accepted connection; the event loop's protocol object."""
 
     __slots__ = ("_closing_ms", "_eof_sent", "_flush_asked", "_open", "_read", "_reading",
-                 "_session", "_side", "_transport")  # fmt: skip
+                 "_session", "_side", "_transport", "_waits")  # fmt: skip
 
     def __init__(self, side: LoopSide, open_session: OpenSession) -> None:
         self._side = side
@@ -118,6 +118,7 @@ class Connection:
         self._transport: Transport | None = None
         self._read = b""
         self._reading = True
+        self._waits = False
         self._eof_sent = False
         self._flush_asked = False
         self._closing_ms: float | None = None
@@ -151,7 +152,8 @@ class Connection:
             self._read = data
             return
         self._read = data
-        if not self._side.arrived(self):
+        self._waits = self._waits or self._side.arrived(self)
+        if not self._waits:
             self._catch_up()
 
     def eof_received(self) -> bool:
@@ -195,6 +197,7 @@ class Connection:
 
     def take(self) -> None:
         """Decrypt and parse."""
+        self._waits = False
         data, self._read = self._read, b""
         if data and self._session is not None:
             self._session.take(data)
@@ -226,9 +229,11 @@ class Connection:
         session = self._session
         if session is None:
             return
-        if session.backlog and self._side.slowed and self._side.arrived(self):
-            self._write(session.output())  # only what was handled before
-            return
+        if session.backlog and self._side.slowed:
+            self._waits = self._waits or self._side.arrived(self)
+            if self._waits:
+                self._write(session.output())  # only what was handled before
+                return
         if not session.reading:  # requests were held back, and are handled now
             self._side.want_turn()
         self._write(session.flush())

@@ -7,7 +7,7 @@ through ``signature_made``, ``persisted``, ``receive`` and ``tick``.
 
 While a signature for seqno s is being made in a thread, s is reserved: later transactions are
 executed, answered and sealed, but held back from tree and consensus until its bytes exist. After
-``tx_count`` of them the next signature is reserved, and so on.
+``tx_count`` of them the next signature is reserved, and so on (``signing``).
 
 Invariants: ``store.version`` is the newest seqno given out; the tree holds the leaves of
 everything sealed below the oldest outstanding signature; entries reach consensus in seqno order;
@@ -44,10 +44,8 @@ from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES
 BATCH_ENTRIES = 256
 """Entries that are given to consensus, and so to the disk, without waiting for a signature."""
 
-SIGNER_BRAKE_MS = 10_000
-"""Longer than the signer ever needs to catch up; one that fails stops the node."""
-COMMIT_BRAKE_MS = 50
-"""Commit may never come, and a longer wait would cost clients more than a refusal."""
+BRAKE_MS = 50
+"""How long clients are held back at most: less than a refusal costs them."""
 
 _SPECIAL = SPECIAL_TABLES | {END_CHUNK}
 _FINAL = frozenset({"Committed", "Invalid"})
@@ -145,7 +143,7 @@ class Replica:
         signing.unsigned += 1
         if not _SPECIAL.isdisjoint(changes):
             self._special(seqno, changes)
-        if signing.unsigned >= signing.tx_count:
+        if signing.unsigned >= signing.tx_count and not signing.is_full:
             self._reserve_signature()
         return TxId(self.view, seqno)
 
@@ -257,14 +255,12 @@ class Replica:
     def brake_ms(self) -> int:
         """How long clients may be held back now, because they write faster than can be committed.
 
-        Whoever slows them down need not refuse them: when the signer is behind, or half of what
-        may be uncommitted is.
+        When half of the signatures that may be on their way are, or half of what may be
+        uncommitted is: whoever slows clients down now need not refuse them.
         """
-        if self._signing.is_behind:
-            return SIGNER_BRAKE_MS
         uncommitted = self.store.version - self.commit_id.seqno
         is_half = self.is_primary and 0 < self._uncommitted_max < 2 * uncommitted
-        return COMMIT_BRAKE_MS if is_half else 0
+        return BRAKE_MS if is_half or self._signing.is_half_full else 0
 
     @property
     def _last_in_consensus(self) -> int:

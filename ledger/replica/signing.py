@@ -2,7 +2,8 @@
 
 The seqno of a signature is given out before its bytes exist. The oldest is being made; a later one
 was reserved because ``tx_count`` entries had come since the one before, and what it signs is known
-when that is made, because its entry is part of it.
+when that is made, because its entry is part of it. So no two are further apart than ``tx_count``,
+until ``OUTSTANDING_MAX`` are on their way.
 """
 
 from collections import deque
@@ -14,8 +15,8 @@ from ledger.base.ids import TxId
 from ledger.consensus.types import Proposed
 from ledger.replica.cadence import SigningCadence, SigningSettings
 
-OUTSTANDING_MAX = 8
-"""With more signatures on their way, the signer is what clients wait for."""
+OUTSTANDING_MAX = 100
+"""Most signatures on their way: some 0.1 s of the signer's time. Then the distance grows."""
 
 
 @dataclass(slots=True)
@@ -39,7 +40,7 @@ class Signing:
     """Counts, decides when, and keeps reservations, oldest first.
 
     Attributes:
-        tx_count: Most entries between two signatures.
+        tx_count: Most entries between two signatures while the signer follows.
         unsigned: Entries behind the newest signature; whoever orders one adds it.
     """
 
@@ -68,9 +69,14 @@ class Signing:
         return self._reservations[0] if self._reservations else None
 
     @property
-    def is_behind(self) -> bool:
-        """Whether more signatures are on their way than is good for anybody."""
-        return len(self._reservations) > OUTSTANDING_MAX
+    def is_full(self) -> bool:
+        """Whether no more may be on their way."""
+        return len(self._reservations) >= OUTSTANDING_MAX
+
+    @property
+    def is_half_full(self) -> bool:
+        """Whether half of that is reached: the signer is what clients should wait for."""
+        return 2 * len(self._reservations) >= OUTSTANDING_MAX
 
     @property
     def is_idle(self) -> bool:
@@ -82,7 +88,9 @@ class Signing:
         self._asked = True
 
     def is_due(self) -> bool:
-        """Say whether time has come for a signature, and none is being made."""
+        """Say whether to reserve one: by count if there is room, by time if none is being made."""
+        if self.unsigned >= self.tx_count:
+            return not self.is_full
         if self._reservations or not (self.unsigned or self._asked):
             return False
         return self._asked or self._cadence.due(self._clock.monotonic_ms(), self.unsigned)

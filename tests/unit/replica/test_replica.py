@@ -18,7 +18,7 @@ from ledger.crypto.sealing import leaf_of
 from ledger.merkle.tree import MerkleTree
 from ledger.replica.cadence import SigningSettings
 from ledger.replica.chunking import END_CHUNK
-from ledger.replica.replica import COMMIT_BRAKE_MS
+from ledger.replica.replica import BRAKE_MS
 from ledger.replica.settings import ReplicaSettings
 from ledger.tables.internal import SIGNATURES, TREE
 from ledger.tables.nodes import NODES_INFO
@@ -72,7 +72,7 @@ def test_every_id_given_out_counts_as_uncommitted_at_once(limit: int, full: bool
         assert not node.replica.at_capacity
         node.write(key, "1")
     assert node.replica.at_capacity is full
-    assert node.replica.brake_ms == (COMMIT_BRAKE_MS if limit else 0)
+    assert node.replica.brake_ms == (BRAKE_MS if limit else 0)
     node.clock.ms += 20
     node.settle()
     assert not node.replica.at_capacity

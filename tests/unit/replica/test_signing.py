@@ -8,7 +8,7 @@ from ledger.codec.writeset import decode
 from ledger.crypto.sealing import leaf_of
 from ledger.merkle.tree import MerkleTree
 from ledger.replica.cadence import SigningSettings
-from ledger.replica.replica import SIGNER_BRAKE_MS
+from ledger.replica.replica import BRAKE_MS
 from ledger.replica.settings import ReplicaSettings
 from ledger.replica.signing import OUTSTANDING_MAX
 from ledger.tables.internal import SIGNATURES
@@ -45,8 +45,6 @@ def _written_in_one_turn() -> TestNode:
     for number in range(WRITES):
         seqno = 3 + number + number // TX_COUNT
         assert node.write(f"k{number}", "v" * 300) == TxId(2, seqno)
-        is_behind = (number + 1) // TX_COUNT > OUTSTANDING_MAX
-        assert node.replica.brake_ms == (SIGNER_BRAKE_MS if is_behind else 0)
     node.turn(sign=False)
     return node
 
@@ -86,6 +84,22 @@ def test_a_chunk_counts_what_is_in_front_of_its_last_signature() -> None:
         ends += ends_here
         size = 0 if ends_here else size + len(entry)
     assert ends > 2
+
+
+def test_the_distance_grows_once_too_many_are_on_their_way() -> None:
+    node = _started(ReplicaSettings(SigningSettings(tx_count=1)))
+    for number in range(1, OUTSTANDING_MAX + 50):
+        node.write(f"k{number}", "v")
+        assert node.replica.store.version == 2 + number + min(number, OUTSTANDING_MAX)
+        assert node.replica.brake_ms == (BRAKE_MS if 2 * number >= OUTSTANDING_MAX else 0)
+    node.turn(sign=False)
+    while node.signing:
+        node.finish_signature()
+        node.turn(sign=False)
+    node.settle()
+    signed = [parse_entry(entry).seqno for entry in _entries(node) if _is_signature(entry)]
+    gaps = [after - before for before, after in pairwise(signed)]
+    assert gaps == [2] * OUTSTANDING_MAX + [50]
 
 
 def test_who_waits_for_a_root_asks_again_after_each_signature() -> None:
