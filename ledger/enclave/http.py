@@ -58,6 +58,7 @@ class RequestParser:
         "_headers",
         "_heads",
         "_in_body",
+        "_in_message",
         "_parser",
         "_partial_line",
         "_path",
@@ -92,6 +93,7 @@ class RequestParser:
         self.keep_alive_asked = False
         self.body_size_total = 0
         self.on_message_begin()
+        self._in_message = False
 
     def feed(self, data: bytes) -> None:
         """Parse; requests and the refusal are attributes then."""
@@ -99,7 +101,7 @@ class RequestParser:
             return
         assert self._parser is not None, "a released parser is not fed"
         before = len(self.requests)
-        at_start = not (self._in_body or self._head_size or self._partial_line)
+        at_start = not self._in_message
         if at_start:
             assert self._session is not None, "a released parser is not fed"
             taken = self._heads.take(data, self._session, self.requests)
@@ -165,6 +167,7 @@ class RequestParser:
         self._body: bytes | list[bytes] = b""
         self._body_size = 0
         self._body_wire_size = 0
+        self._in_message = True  # from the first letter of the method on
         self._in_body = False
 
     def on_url(self, part: bytes) -> None:
@@ -249,7 +252,7 @@ class RequestParser:
                 session,
             )
         )
-        self._in_body = False
+        self._in_body = self._in_message = False
         self._head_size = self._partial_line = 0
         self.wants_continue = False
         # Asked again, because the library also obeys a ``connection: close`` among the trailers.

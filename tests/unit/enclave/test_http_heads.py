@@ -66,6 +66,19 @@ def test_every_split_of_known_messages_gives_the_same() -> None:
         assert _seen(requests[1:]) == _seen(expected), cut
 
 
+def test_same_split_of_many_messages_gives_the_same() -> None:
+    """What is fed may end within a method again and again: its rest is no head by itself."""
+    messages = [_post(b'{"id":%d}' % number) for number in range(5)]
+    data, size = b"".join(messages), len(messages[0])
+    _, expected = _parsed(data)
+    for cut in range(1, size):
+        starts = range(cut, len(data), size)
+        feeds = [data[:cut], *(data[start : start + size] for start in starts)]
+        parser, requests = _parsed(*feeds)
+        assert parser.refusal is None, cut
+        assert _seen(requests) == _seen(expected), cut
+
+
 def test_headers_of_one_request_are_not_those_of_the_next() -> None:
     _, requests = _parsed(_post(b"a"), _post(b"b"), _post(b"c"))
     requests[0].headers[b"x"] = b"y"
