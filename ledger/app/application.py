@@ -40,6 +40,7 @@ class Options(TypedDict, total=False):
     hidden: bool
 
 
+_POLICY_PARTS = ("name", "authenticate", "openapi_security")
 _MODES = {"readwrite": Mode.READWRITE, "readonly": Mode.READONLY}
 
 
@@ -184,7 +185,7 @@ def _policies(auth: Any, method: str, path: str) -> tuple[AuthPolicy, ...]:  # n
     if not isinstance(auth, list | tuple):
         raise MisuseError(f"got auth={auth!r:.80} for {method} {path}, want a list of policies")
     for policy in auth:
-        if not hasattr(policy, "authenticate"):
+        if isinstance(policy, type) or not all(hasattr(policy, part) for part in _POLICY_PARTS):
             raise MisuseError(f"got {policy!r:.80} in the auth of {method} {path}, want a policy")
     if not auth:
         raise MisuseError(

@@ -3,7 +3,6 @@
 from typing import Any, TypeVar
 
 from ledger.app.access import open_map
-from ledger.app.headers import check_status, is_header_name, is_header_value
 from ledger.base.errors import MisuseError
 from ledger.base.ids import TxId
 from ledger.base.plain import PlainStruct
@@ -12,6 +11,7 @@ from ledger.endpoints.auth import Identity
 from ledger.endpoints.context import CallContext
 from ledger.endpoints.log import Status
 from ledger.endpoints.request import Request
+from ledger.endpoints.sendable import check_status, is_header_name, is_header_value
 from ledger.kv.handle import MapHandle
 from ledger.kv.typed import SetHandle, SingletonHandle, TableHandle
 

@@ -16,6 +16,7 @@ from ledger.crypto.hashing import sha256
 from ledger.endpoints.errors import Code, error
 from ledger.endpoints.request import Request
 from ledger.endpoints.response import Response
+from ledger.endpoints.sendable import sendable
 from ledger.kv.tx import Tx
 from ledger.tables.members import MEMBER_CERTS, MEMBER_INFO, USER_CERTS, USER_INFO
 
@@ -218,10 +219,11 @@ def _unauthorized(policies: Sequence[AuthPolicy], denials: list[Denied]) -> Resp
         }
         for policy, denied in zip(policies, denials, strict=True)
     ]
-    return error(
+    denial = error(
         401,
         Code.INVALID_AUTHENTICATION_INFO,
         "Invalid authentication credentials.",
         details,
         headers or None,
     )
+    return sendable(denial)  # policies may be an application's own

@@ -31,6 +31,7 @@ from ledger.endpoints.errors import Code, HttpError, error
 from ledger.endpoints.log import TransactionLog
 from ledger.endpoints.request import Request, Session
 from ledger.endpoints.response import Response
+from ledger.endpoints.sendable import sendable
 from ledger.endpoints.turns import WAITING_MAX, Turn
 from ledger.endpoints.waiting import UNASKED, CommitWaiters, parse_preference
 from ledger.kv.tx import Tx
@@ -214,10 +215,13 @@ class Calls:
 
     def failed(self, endpoint: Endpoint, problem: BaseException) -> Response:
         """Return the answer for an exception; tell the operator when it is nobody's answer."""
-        if isinstance(problem, HttpError):
-            return problem.response()
-        if isinstance(problem, msgspec.MsgspecError):
-            return bad_body(problem).response()
+        try:
+            if isinstance(problem, HttpError):
+                return sendable(problem.response())
+            if isinstance(problem, msgspec.MsgspecError):
+                return bad_body(problem).response()
+        except Exception as further:  # noqa: BLE001 - what an application put into its error
+            problem = further
         self._on_failure(
             failures.describe(
                 f"{endpoint.method} {endpoint.path}", problem, with_message=self._tell_messages

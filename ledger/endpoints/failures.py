@@ -23,7 +23,14 @@ def describe(where: str, problem: BaseException, *, with_message: bool = False) 
     kind = type(problem)
     text = f"{where} failed: {kind.__module__}.{kind.__qualname__}"
     if with_message or isinstance(problem, LedgerError):
-        text += f": {problem}"
+        text += f": {_message(problem)}"
     frames = traceback.extract_tb(problem.__traceback__)[-FRAMES_MAX:]
     path = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
     return f"{text} at {path}" if path else text
+
+
+def _message(problem: BaseException) -> str:
+    try:
+        return str(problem)
+    except Exception:  # noqa: BLE001 - an application's own exception may have no text
+        return "(its text cannot be made)"

@@ -1,8 +1,15 @@
 """An endpoint's ``Response`` is checked and copied before its transaction is ordered."""
 
-import pytest
+from collections.abc import Callable
 
-from ledger.app import App, Context, Response, Table, no_auth
+import pytest
+from typing_extensions import override
+
+from ledger.app import App, Context, HttpError, Response, Table, no_auth
+from ledger.base.errors import MisuseError
+from ledger.endpoints.auth import Denied
+from ledger.endpoints.request import Request
+from ledger.kv.tx import Tx
 from ledger.testing.app_client import AppClient
 
 written = Table("written", str, str)
@@ -96,3 +103,74 @@ def test_content_type_replaces_that_of_a_value() -> None:
 
     answer = AppClient(app).anonymous().get("/x")
     assert answer.headers["content-type"] == "text/html"
+
+
+class OddError(Exception):
+    @override
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def _raise(problem: BaseException) -> None:
+    raise problem
+
+
+def _with(error: HttpError, **attributes: object) -> HttpError:
+    for name, value in attributes.items():
+        setattr(error, name, value)
+    return error
+
+
+MISUSES: dict[str, Callable[[Context], object]] = {
+    "details of no JSON": lambda _: _raise(HttpError(400, "X", "m", [{"a": object()}])),
+    "message of no JSON": lambda _: _raise(HttpError(400, "X", object())),  # type: ignore[arg-type]
+    "details that are no list": lambda _: _raise(_with(HttpError(400, "X", "m"), details=5)),
+    "status of an error": lambda _: _raise(_with(HttpError(400, "X", "m"), status=99)),
+    "status": lambda ctx: setattr(ctx, "status", "abc"),
+    "status out of range": lambda ctx: setattr(ctx, "status", 99),
+    "content type": lambda ctx: setattr(ctx, "content_type", "text"),
+    "headers": lambda ctx: setattr(ctx, "extra_headers", ["abc"]),
+    "an exception without text": lambda _: _raise(OddError()),
+}
+
+
+@pytest.mark.parametrize("name", MISUSES)
+def test_no_misuse_reaches_the_wire(name: str) -> None:
+    app = App("a", auth=[no_auth])
+
+    @app.post("/x")
+    def endpoint(ctx: Context) -> str:
+        ctx.table(written).put("k", "v")
+        MISUSES[name](ctx)
+        return "done"
+
+    client = AppClient(app)
+    answer = client.anonymous().post("/x")
+    assert (answer.status, answer.error_code) == (500, "InternalError")
+    assert len(client.failures) == 1
+    assert client.log.begin().table(written).get("k") is None
+
+
+def test_a_policy_of_ones_own_may_be_wrong() -> None:
+    class Policy:
+        name = "own"
+
+        def authenticate(self, request: Request, tx: Tx) -> Denied:
+            del request, tx
+            return Denied("no", "Bearer x")  # type: ignore[arg-type]
+
+        def openapi_security(self) -> None:
+            return None
+
+    app = App("a", auth=[Policy()])
+
+    @app.get("/x")
+    def endpoint() -> str:
+        return "done"
+
+    client = AppClient(app)
+    answer = client.anonymous().get("/x")
+    assert (answer.status, answer.error_code) == (500, "InternalError")
+    assert len(client.failures) == 1
+    with pytest.raises(MisuseError, match="want a policy"):
+        app.get("/y", auth=[Policy])  # type: ignore[list-item]
