@@ -32,7 +32,7 @@ from ledger.endpoints.endpoint import Suspension
 from ledger.endpoints.errors import Code, HttpError
 from ledger.kv.tx import Tx
 from ledger.tables.members import PROPOSALS_INFO, Failure, ProposalInfo, ProposalState
-from ledger.tables.nodes import NODES_INFO, NodeStatus
+from ledger.tables.nodes import NODES_ENDORSED_CERTIFICATES, NODES_INFO, NodeStatus
 from ledger.tables.service import CONSTITUTION
 
 OVERTAKEN_MAX = 3
@@ -95,8 +95,9 @@ class Decision:
         savepoint = tx.savepoint()
         outcome = yield from self._constitution("apply", Phase.APPLY, self.proposal, proposal_id)
         failure = None if outcome.failure is None else recorded_failure(outcome.failure)
-        if failure is None and _leaves_no_node(tx):
-            failure = Failure(reason="got no Trusted node left, want at least one")
+        unworkable = None if failure is not None else _unworkable(tx)
+        if unworkable is not None:
+            failure = Failure(reason=unworkable)
         if failure is None:
             return tx.table(PROPOSALS_INFO).get(proposal_id) or info
         tx.restore(savepoint)
@@ -158,12 +159,21 @@ class Decision:
         return info
 
 
-def _leaves_no_node(tx: Tx) -> bool:
-    """Say whether the transaction takes the last Trusted node away: nobody could order another."""
-    if not tx.changes.get(NODES_INFO.name):
-        return False
+def _unworkable(tx: Tx) -> str | None:
+    """Say why no node could go on after the transaction; None when one can."""
+    changes = tx.changes
+    if not (changes.get(NODES_INFO.name) or changes.get(NODES_ENDORSED_CERTIFICATES.name)):
+        return None
     nodes = tx.table(NODES_INFO).items()
-    return not any(info.status is NodeStatus.TRUSTED for _, info in nodes)
+    trusted = [node for node, info in nodes if info.status is NodeStatus.TRUSTED]
+    if not trusted:
+        return "got no Trusted node left, want at least one"
+    if changes.get(NODES_ENDORSED_CERTIFICATES.name):
+        certificates = tx.table(NODES_ENDORSED_CERTIFICATES)
+        for node in trusted:
+            if not certificates.has(node):
+                return f"got no certificate left of Trusted node {node}, want one"
+    return None
 
 
 def _overtaken(table: str) -> ScriptOutcome:

@@ -3,21 +3,25 @@
 Exit code 0: it is one. 1: it is none, with the reason in the last line of standard error.
 """
 
+import os
 import sys
 
 from ledger.base.errors import MisuseError
 from ledger.launch.apps import load_app
 
 
-def main() -> int:
-    """Run the process."""
+def main() -> None:
+    """Run the process; it ends at once, whatever the application has started."""
+    code = 0
     try:
         load_app(sys.argv[1])
     except MisuseError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+        reason = " ".join(str(error).splitlines())
+        sys.stderr.write(f"{reason}\n")
+        code = 1
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -100,3 +100,18 @@ def test_overlay_that_no_node_takes_leaves_the_directory_alone(
     assert code == 1
     assert said in line
     assert not directory.exists()
+
+
+def test_application_is_told_in_one_line_whatever_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "restless.py").write_text(
+        "import atexit, threading, time\n"
+        "atexit.register(print, 'bye')\n"
+        "threading.Thread(target=time.sleep, args=(3600,)).start()\n"
+        "raise ValueError('first line\\nsecond line')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    code, line = refusal(capsys, "--dir", tmp_path / "sandbox", "--app", "restless:app")
+    assert code == 1
+    assert line.endswith("at restless.py:4 when it was imported: first line second line")

@@ -475,6 +475,22 @@ class TestNodes:
         assert "got no Trusted node left" in answer.json()["error"]["message"]
         assert service.read(NODES_INFO, service.node_id).status is NodeStatus.TRUSTED
 
+    def test_certificate_of_a_trusted_node_stays(self) -> None:
+        service, _ = self.with_pending()
+        table = NODES_ENDORSED_CERTIFICATES.name
+        source = service.get("/service/constitution").text
+        service.pass_actions(
+            action(
+                "set_constitution",
+                constitution=f"{source}\ndef apply(proposal, id): kv.clear({table!r})\n",
+            )
+        )
+        service.write(lambda tx: tx.table(NODES_ENDORSED_CERTIFICATES).put(service.node_id, "pem"))
+        answer = service.pass_actions(action("set_node_data", node_id=service.node_id))
+        assert answer.status == 500
+        assert "got no certificate left of Trusted node" in answer.json()["error"]["message"]
+        assert service.read(NODES_ENDORSED_CERTIFICATES, service.node_id) == "pem"
+
     def test_data(self) -> None:
         service, node_id = self.with_pending()
         service.pass_actions(action("set_node_data", node_id=node_id, node_data={"rack": 4}))
