@@ -9,9 +9,10 @@ from a listing may be gone when it is used: the directory is then looked at agai
 """
 
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from ledger.audit.doubles import compare
 from ledger.audit.findings import Findings, Place, Severity
@@ -192,6 +193,28 @@ def _renamed(file: Path) -> Path | None:
     return max(others)[1] if others else None
 
 
+class _Name(Protocol):
+    @property
+    def is_ignored(self) -> bool: ...
+
+
+N = TypeVar("N", bound=_Name)
+
+
+def name_of(file: Path, parse: Callable[[str], N], findings: Findings) -> N | None:
+    """Return what a file's name says, None when it says nothing or that the file is left aside."""
+    place = Place(file.name)
+    try:
+        name = parse(file.name)
+    except FormatError as error:
+        findings.error("file-name", place, str(error))
+        return None
+    if name.is_ignored:
+        findings.note("file-ignored", place, "left aside by a node, not read")
+        return None
+    return name
+
+
 def _chunk_of(file: Path, findings: Findings) -> ChunkFile | None:
     """Return the chunk, or None for a file that is not one or not to be read."""
     place = Place(file.name)
@@ -199,13 +222,8 @@ def _chunk_of(file: Path, findings: Findings) -> ChunkFile | None:
         if not _is_expected(file):
             findings.note("file-unknown", place, "got a file that is no part of a ledger")
         return None
-    try:
-        name = parse_chunk_name(file.name)
-    except FormatError as error:
-        findings.error("file-name", place, str(error))
-        return None
-    if name.is_ignored:
-        findings.note("file-ignored", place, "left aside by a node, not read")
+    name = name_of(file, parse_chunk_name, findings)
+    if name is None:
         return None
     if name.is_recovery:
         findings.note("file-recovery", place, "written by a recovery that has not opened")

@@ -7,7 +7,7 @@ believes the names, the node ID and the certificate in it; here each is compared
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.audit.directory import unreadable
+from ledger.audit.directory import name_of, unreadable
 from ledger.audit.findings import Findings, Place
 from ledger.audit.report import SnapshotSummary
 from ledger.audit.state import int_field, json_object, text_field
@@ -58,13 +58,8 @@ def check_snapshots(
 
 def _check_file(path: Path, facts: SnapshotFacts, findings: Findings) -> SnapshotSummary | None:
     place = Place(path.name)
-    try:
-        name = parse_snapshot_name(path.name)
-    except FormatError as error:
-        findings.error("file-name", place, str(error))
-        return None
-    if name.is_ignored:
-        findings.note("file-ignored", place, "left aside by a node, not read")
+    name = name_of(path, parse_snapshot_name, findings)
+    if name is None:
         return None
     problem = unreadable(path)
     if problem is not None:

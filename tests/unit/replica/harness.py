@@ -1,6 +1,7 @@
 """Replicas with real keys, stores, trees and consensus, joined by hand in one thread."""
 
 from ledger.base.ids import NodeId, TxId
+from ledger.codec.entry import parse_entry
 from ledger.codec.tables import Table
 from ledger.consensus.raft import Raft
 from ledger.consensus.types import EntryRole, Settings
@@ -181,3 +182,21 @@ class Network:
                 for sent in outbox:
                     if sent.to in self.nodes and sent.to not in self.lost:
                         self.nodes[sent.to].replica.receive(node.id, sent.message)
+
+
+def started(settings: ReplicaSettings | None = None) -> TestNode:
+    """A service of one node."""
+    node = TestNode(Service(), settings)
+    node.start()
+    return node
+
+
+def entries_of(node: TestNode) -> list[bytes]:
+    """What the node has written, entry by entry."""
+    data = b"".join(node.ledger)
+    entries, offset = [], 0
+    while offset < len(data):
+        entry = parse_entry(data, offset)
+        entries.append(entry.data)
+        offset += entry.size
+    return entries

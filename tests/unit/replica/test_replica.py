@@ -22,27 +22,11 @@ from ledger.replica.replica import BRAKE_MS
 from ledger.replica.settings import ReplicaSettings
 from ledger.tables.internal import SIGNATURES, TREE
 from ledger.tables.nodes import NODES_INFO
-from tests.unit.replica.harness import RECORDS, SECRET, Service, TestNode
-
-
-def _started(settings: ReplicaSettings | None = None) -> TestNode:
-    node = TestNode(Service(), settings)
-    node.start()
-    return node
-
-
-def _entries(node: TestNode) -> list[bytes]:
-    data = b"".join(node.ledger)
-    entries, offset = [], 0
-    while offset < len(data):
-        entry = parse_entry(data, offset)
-        entries.append(entry.data)
-        offset += entry.size
-    return entries
+from tests.unit.replica.harness import RECORDS, SECRET, Service, TestNode, entries_of, started
 
 
 def test_genesis_is_2_1_and_its_signature_commits_it() -> None:
-    node = _started()
+    node = started()
     assert node.commits == [TxId(2, 2)]
     assert node.replica.status(2, 1) == "Committed"
     assert node.replica.status(2, 3) == "Unknown"
@@ -51,7 +35,7 @@ def test_genesis_is_2_1_and_its_signature_commits_it() -> None:
 
 
 def test_a_write_is_pending_until_its_signature_is_on_disk() -> None:
-    node = _started()
+    node = started()
     tx_id = node.write("k", "v")
     assert tx_id == TxId(2, 3)
     node.clock.ms += 20
@@ -79,7 +63,7 @@ def test_every_id_given_out_counts_as_uncommitted_at_once(limit: int, full: bool
 
 
 def test_what_is_not_sealed_goes_with_the_leadership() -> None:
-    node = _started()
+    node = started()
     before = node.replica.raft.last
     node.write("k", "v")
     assert node.replica.unsealed == 1
@@ -89,35 +73,35 @@ def test_what_is_not_sealed_goes_with_the_leadership() -> None:
 
 
 def test_chunks_end_after_their_size_and_begin_when_asked() -> None:
-    node = _started(ReplicaSettings(chunk_size=4000))
+    node = started(ReplicaSettings(chunk_size=4000))
     node.replica.chunking.begin_before_next()
     for number in range(40):
         node.write(f"key {number}", "x" * 100)
     node.clock.ms += 20
     node.settle()
-    flags = [parse_entry(entry).flags for entry in _entries(node)]
+    flags = [parse_entry(entry).flags for entry in entries_of(node)]
     assert flags[2:] == [FLAG_CHUNK_BEFORE] + [0] * 39 + [FLAG_CHUNK_AFTER]
 
 
 def test_entries_behind_an_outstanding_signature_are_held() -> None:
-    node = _started()
+    node = started()
     node.write("a", "1")
     node.clock.ms += 20
     node.turn(sign=False)
-    written = len(_entries(node))
+    written = len(entries_of(node))
     late = node.write("b", "2")
     assert late == TxId(2, 5), "seqno 4 is reserved for the signature"
     node.turn(sign=False)
-    assert len(_entries(node)) == written, "nothing leaves before the signature"
+    assert len(entries_of(node)) == written, "nothing leaves before the signature"
     assert node.replica.status(*late) == "Pending"
     node.finish_signature()
     node.settle()
-    seqnos = [parse_entry(entry).seqno for entry in _entries(node)]
+    seqnos = [parse_entry(entry).seqno for entry in entries_of(node)]
     assert seqnos == list(range(1, 7))
 
 
 def test_every_signature_signs_the_root_of_all_leaves_before_it() -> None:
-    node = _started()
+    node = started()
     for number in range(40):
         node.write(f"k{number}", "v")
         node.clock.ms += 3
@@ -128,7 +112,7 @@ def test_every_signature_signs_the_root_of_all_leaves_before_it() -> None:
     node.settle()
     tree = MerkleTree()
     signatures = 0
-    for data in _entries(node):
+    for data in entries_of(node):
         maps = decode(parse_entry(data).public_maps)
         if SIGNATURES.name in maps:
             info = SIGNATURES.value.decode(maps[SIGNATURES.name][bytes(8)] or b"")
@@ -142,7 +126,7 @@ def test_every_signature_signs_the_root_of_all_leaves_before_it() -> None:
 
 
 def test_the_store_reads_the_filled_signature() -> None:
-    node = _started()
+    node = started()
     info = node.replica.begin().singleton(SIGNATURES).get()
     assert info is not None
     assert info.seqno == 2
@@ -150,7 +134,7 @@ def test_the_store_reads_the_filled_signature() -> None:
 
 
 def test_a_conflict_gives_no_id_and_no_entry() -> None:
-    node = _started()
+    node = started()
     node.write("k", "0")
     tx = node.replica.begin()
     value = tx.table(RECORDS).get("k")
@@ -162,7 +146,7 @@ def test_a_conflict_gives_no_id_and_no_entry() -> None:
 
 
 def test_a_transaction_asks_for_the_end_of_a_chunk_and_leaves_no_trace() -> None:
-    node = _started()
+    node = started()
     dropped = node.replica.begin()
     dropped.changes.setdefault(END_CHUNK, {})
     undone = node.replica.begin()
@@ -172,34 +156,34 @@ def test_a_transaction_asks_for_the_end_of_a_chunk_and_leaves_no_trace() -> None
     undone.table(RECORDS).put("a", "b")
     assert node.replica.commit(undone, None) is not None
     node.settle()
-    assert not parse_entry(_entries(node)[-1]).flags & FLAG_CHUNK_AFTER
+    assert not parse_entry(entries_of(node)[-1]).flags & FLAG_CHUNK_AFTER
     asking = node.replica.begin()
     asking.changes.setdefault(END_CHUNK, {})
     asking.table(RECORDS).put("k", "v")
     assert node.replica.commit(asking, None) is not None
     node.settle()
-    signed = parse_entry(_entries(node)[-1])
+    signed = parse_entry(entries_of(node)[-1])
     assert signed.flags & FLAG_CHUNK_AFTER
     assert END_CHUNK not in node.replica.store.map_names()
     assert END_CHUNK.encode() not in b"".join(node.ledger)
     node.write("x", "y")
     node.settle()
-    assert not parse_entry(_entries(node)[-1]).flags & FLAG_CHUNK_AFTER
+    assert not parse_entry(entries_of(node)[-1]).flags & FLAG_CHUNK_AFTER
 
 
 def test_a_chunk_ends_at_a_signature_once_it_is_large_enough() -> None:
-    node = _started(ReplicaSettings(chunk_size=1000))
+    node = started(ReplicaSettings(chunk_size=1000))
     for number in range(10):
         node.write(f"k{number}", "v" * 300)
         node.settle()
-    flags = {e.seqno: e.flags for e in map(parse_entry, _entries(node)) if e.flags}
+    flags = {e.seqno: e.flags for e in map(parse_entry, entries_of(node)) if e.flags}
     assert len(flags) >= 2
     assert set(flags.values()) == {FLAG_CHUNK_AFTER}
     assert all(node.replica.signatures.is_signature(seqno) for seqno in flags)
 
 
 def test_load_does_not_wait_for_every_signature() -> None:
-    node = _started(ReplicaSettings(SigningSettings(tx_count=50)))
+    node = started(ReplicaSettings(SigningSettings(tx_count=50)))
     for number in range(200):
         node.write(f"k{number}", "v")
         node.turn()
@@ -209,7 +193,7 @@ def test_load_does_not_wait_for_every_signature() -> None:
 
 
 def test_decisions_are_told_once() -> None:
-    node = _started()
+    node = started()
     told: list[str] = []
     node.replica.on_decided(TxId(2, 1), told.append)
     assert told == ["Committed"]
@@ -221,10 +205,10 @@ def test_decisions_are_told_once() -> None:
 
 
 def test_private_values_are_sealed_and_open_with_the_secret() -> None:
-    node = _started()
+    node = started()
     node.write("key", "very secret")
     node.settle()
-    data = next(e for e in _entries(node) if parse_entry(e).seqno == 3)
+    data = next(e for e in entries_of(node) if parse_entry(e).seqno == 3)
     assert b"very secret" not in data
     assert node.replica.sealers.at(3).open(parse_entry(data)) == {
         "records": {b"key": b"very secret"}
@@ -233,13 +217,13 @@ def test_private_values_are_sealed_and_open_with_the_secret() -> None:
 
 
 def test_the_first_node_is_its_configuration() -> None:
-    node = _started()
+    node = started()
     assert node.replica.raft.status().configs == [(1, {node.id})]
     assert node.replica.begin().table(NODES_INFO).get(node.id) is not None
 
 
 def test_a_transaction_too_large_for_an_entry_never_was() -> None:
-    node = _started()
+    node = started()
     before = node.write("k", "v")
     tx = node.replica.begin()
     tx.table(RECORDS).put("k", "x" * WRITTEN_ENTRY_SIZE_MAX)
@@ -249,6 +233,6 @@ def test_a_transaction_too_large_for_an_entry_never_was() -> None:
     assert node.write("l", "w") == TxId(before.view, before.seqno + 1)
     node.clock.ms += 20
     node.turn()
-    seqnos = [parse_entry(entry).seqno for entry in _entries(node)]
+    seqnos = [parse_entry(entry).seqno for entry in entries_of(node)]
     assert seqnos == list(range(1, len(seqnos) + 1))
     assert node.replica.begin().table(RECORDS).get("l") == "w"

@@ -12,27 +12,11 @@ from ledger.replica.replica import BRAKE_MS
 from ledger.replica.settings import ReplicaSettings
 from ledger.replica.signing import OUTSTANDING_MAX
 from ledger.tables.internal import SIGNATURES
-from tests.unit.replica.harness import Service, TestNode
+from tests.unit.replica.harness import TestNode, entries_of, started
 
 CHUNK_SIZE = 4000
 TX_COUNT = 3
 WRITES = 40
-
-
-def _started(settings: ReplicaSettings) -> TestNode:
-    node = TestNode(Service(), settings)
-    node.start()
-    return node
-
-
-def _entries(node: TestNode) -> list[bytes]:
-    data = b"".join(node.ledger)
-    entries, offset = [], 0
-    while offset < len(data):
-        entry = parse_entry(data, offset)
-        entries.append(entry.data)
-        offset += entry.size
-    return entries
 
 
 def _is_signature(entry: bytes) -> bool:
@@ -41,7 +25,7 @@ def _is_signature(entry: bytes) -> bool:
 
 def _written_in_one_turn() -> TestNode:
     """A node whose signer has made none of the signatures over its writes."""
-    node = _started(ReplicaSettings(SigningSettings(tx_count=TX_COUNT), chunk_size=CHUNK_SIZE))
+    node = started(ReplicaSettings(SigningSettings(tx_count=TX_COUNT), chunk_size=CHUNK_SIZE))
     for number in range(WRITES):
         seqno = 3 + number + number // TX_COUNT
         assert node.write(f"k{number}", "v" * 300) == TxId(2, seqno)
@@ -56,7 +40,7 @@ def test_no_two_signatures_are_further_apart_than_the_transaction_count() -> Non
         node.finish_signature()
         node.turn(sign=False)
     node.settle()
-    entries = _entries(node)
+    entries = entries_of(node)
     assert [parse_entry(entry).seqno for entry in entries] == list(range(1, len(entries) + 1))
     signed = [parse_entry(entry).seqno for entry in entries if _is_signature(entry)]
     assert [after - before for before, after in pairwise(signed)] == [TX_COUNT + 1] * 13 + [2]
@@ -78,7 +62,7 @@ def test_a_chunk_counts_what_is_in_front_of_its_last_signature() -> None:
         node.turn(sign=False)
     node.settle()
     size, ends = 0, 0
-    for entry in _entries(node):
+    for entry in entries_of(node):
         ends_here = _is_signature(entry) and size >= CHUNK_SIZE
         assert parse_entry(entry).flags == (FLAG_CHUNK_AFTER if ends_here else 0)
         ends += ends_here
@@ -87,7 +71,7 @@ def test_a_chunk_counts_what_is_in_front_of_its_last_signature() -> None:
 
 
 def test_the_distance_grows_once_too_many_are_on_their_way() -> None:
-    node = _started(ReplicaSettings(SigningSettings(tx_count=1)))
+    node = started(ReplicaSettings(SigningSettings(tx_count=1)))
     for number in range(1, OUTSTANDING_MAX + 50):
         node.write(f"k{number}", "v")
         assert node.replica.store.version == 2 + number + min(number, OUTSTANDING_MAX)
@@ -97,7 +81,7 @@ def test_the_distance_grows_once_too_many_are_on_their_way() -> None:
         node.finish_signature()
         node.turn(sign=False)
     node.settle()
-    signed = [parse_entry(entry).seqno for entry in _entries(node) if _is_signature(entry)]
+    signed = [parse_entry(entry).seqno for entry in entries_of(node) if _is_signature(entry)]
     gaps = [after - before for before, after in pairwise(signed)]
     assert gaps == [2] * OUTSTANDING_MAX + [50]
 
