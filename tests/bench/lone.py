@@ -28,12 +28,16 @@ class Caller:
         address: ``host:port``.
         context: From ``client_context``.
         patience_s: Longest wait for bytes, ``SILENCE_MAX_S`` when None.
+
+    Attributes:
+        received: When the last bytes came, by ``time.perf_counter``.
     """
 
     def __init__(
         self, address: str, context: ssl.SSLContext, patience_s: float | None = None
     ) -> None:
         self.address = address
+        self.received = 0.0
         self._socket = connect(address, context)
         wait_in_kernel(self._socket, SILENCE_MAX_S if patience_s is None else patience_s)
 
@@ -63,6 +67,7 @@ class Caller:
 
     def _more(self) -> bytes:
         data = self._socket.recv(65536)
+        self.received = time.perf_counter()
         if not data:
             raise OSError("got the end of a connection instead of an answer")
         return data
@@ -85,10 +90,11 @@ def lone_writes(load: "Load", count: int) -> dict[str, list[float]]:
         count: How many of each kind.
 
     Returns:
-        Milliseconds of each write: ``answered``; ``committed``, from sending to the first answer
-        of ``/app/tx`` that says so; ``preferred``, from sending to the answer that was asked
-        to wait for commit; and ``overslept``, how late the machine ended the pause before each
-        write: a lone write waits for the node and for the caller to be woken alike.
+        Milliseconds of each write: ``answered``, from sending to the last byte of the answer;
+        ``committed``, from sending to the first answer of ``/app/tx`` that says so; ``preferred``,
+        as ``answered``, of a write that was asked to wait for commit; and ``overslept``, how late
+        the machine ended the pause before each write: a lone write waits for the node and for the
+        caller to be woken alike.
 
     Raises:
         OSError: a write failed, or was not committed in time.
@@ -104,7 +110,7 @@ def lone_writes(load: "Load", count: int) -> dict[str, list[float]]:
             request = workloads.write("private", number, caller.address)
             start = time.perf_counter()
             transaction = _write(caller, request)
-            answered.append((time.perf_counter() - start) * 1e3)
+            answered.append((caller.received - start) * 1e3)
             _await_commit(caller, transaction)
             committed.append((time.perf_counter() - start) * 1e3)
         preferred = []
@@ -113,7 +119,7 @@ def lone_writes(load: "Load", count: int) -> dict[str, list[float]]:
             request = workloads.write("private", number, caller.address, _PREFER)
             start = time.perf_counter()
             _write(caller, request)
-            preferred.append((time.perf_counter() - start) * 1e3)
+            preferred.append((caller.received - start) * 1e3)
     finally:
         caller.close()
     return {
