@@ -12,7 +12,7 @@ class SigningSettings:
     """Signing cadence.
 
     Attributes:
-        tx_count: Most entries between two signatures; at least 1.
+        tx_count: Most entries between two signatures while the signer follows; at least 1.
         delay_ms: Sign at the latest this long after an unsigned entry.
         min_interval_ms: Shortest time between two signatures unless ``tx_count`` is reached;
             in ``[0, delay_ms]``.

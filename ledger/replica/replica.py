@@ -45,7 +45,8 @@ BATCH_ENTRIES = 256
 """Entries that are given to consensus, and so to the disk, without waiting for a signature."""
 
 BRAKE_MS = 50
-"""How long clients are held back at most: less than a refusal costs them."""
+"""How long clients are held back at most, in steps of the loop of a millisecond or more each: less
+than a refusal costs them."""
 
 _SPECIAL = SPECIAL_TABLES | {END_CHUNK}
 _FINAL = frozenset({"Committed", "Invalid"})
@@ -59,7 +60,7 @@ class Replica:
         tree: Merkle tree, up to but not including an outstanding signature or what is not sealed.
         raft: Consensus.
         view: The view that new transactions get while primary. On a backup, the view whose primary
-            wrote its newest entry; from a change of view, the loss of role or a roll-back
+            wrote its newest entry; from a change of view, the end of being primary or a roll-back
             until there is one, a number that is no view and was not used before. Invariant:
             nothing is rolled back while it stays the same, so a client that finds it unchanged
             finds what it has read and written before.

@@ -18,12 +18,9 @@ from ledger.base.errors import LedgerError
 from ledger.base.ids import NodeId
 from ledger.consensus.quorum import quorum_size
 from ledger.consensus.raft import Raft
+from ledger.consensus.roles import CANDIDATE, NONE, PRIMARY
 from ledger.consensus.state import State
 from ledger.consensus.types import Entry, EntryRole, Role
-
-PRIMARY = Role.PRIMARY
-CANDIDATE = Role.CANDIDATE
-NONE = Role.NONE
 
 
 class InvariantError(LedgerError):

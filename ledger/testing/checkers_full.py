@@ -11,11 +11,9 @@ from ledger.base.ids import NodeId
 from ledger.consensus.quorum import quorum_size
 from ledger.consensus.raft import Raft
 from ledger.consensus.retirement import COMPLETED, ORDERED, RETIRED_COMMITTED
-from ledger.consensus.types import Entry, EntryRole, Role
+from ledger.consensus.roles import CANDIDATE
+from ledger.consensus.types import Entry, EntryRole
 from ledger.testing.checkers import require
-
-PRIMARY = Role.PRIMARY
-CANDIDATE = Role.CANDIDATE
 
 
 class Whole:

@@ -8,15 +8,10 @@ from ledger.consensus.messages import AppendEntriesResponse, Message, ProposeReq
 from ledger.consensus.quorum import quorum_size
 from ledger.consensus.ready import BecamePrimary, Ready, RequestRetirementCleanup
 from ledger.consensus.retirement import COMPLETED, ORDERED, RETIRED_COMMITTED, SIGNED
+from ledger.consensus.roles import BACKUP, CANDIDATE, NONE, PRE_VOTE_CANDIDATE, PRIMARY
 from ledger.consensus.state import State
 from ledger.consensus.types import RetirementPhase, Role
 from ledger.testing.checkers import Observed, require
-
-PRIMARY = Role.PRIMARY
-BACKUP = Role.BACKUP
-NONE = Role.NONE
-CANDIDATE = Role.CANDIDATE
-PRE_VOTE_CANDIDATE = Role.PRE_VOTE_CANDIDATE
 
 LATER_ROLES: dict[Role, frozenset[Role]] = {
     NONE: frozenset({NONE, BACKUP, PRIMARY}),

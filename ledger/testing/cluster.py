@@ -20,6 +20,7 @@ from ledger.consensus.ready import (
     RequestRetirementCleanup,
     Truncate,
 )
+from ledger.consensus.roles import CANDIDATE, PRIMARY
 from ledger.consensus.types import Entry, Role, Settings
 from ledger.testing.checkers import InvariantError, Invariants, ObservedLog
 from ledger.testing.checkers_local import (
@@ -30,9 +31,6 @@ from ledger.testing.checkers_local import (
 )
 from ledger.testing.sim_node import NodeMaker, SimulatedNode
 from ledger.testing.sim_probes import Probes
-
-PRIMARY = Role.PRIMARY
-CANDIDATE = Role.CANDIDATE
 
 
 class Surroundings(Protocol):

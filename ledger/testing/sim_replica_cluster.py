@@ -14,7 +14,8 @@ from typing_extensions import override
 
 from ledger.base.ids import NodeId
 from ledger.consensus.messages import AppendEntriesResponse, Message
-from ledger.consensus.types import Role, Settings
+from ledger.consensus.roles import PRIMARY
+from ledger.consensus.types import Settings
 from ledger.crypto.sealing import EntrySealer
 from ledger.replica.peer_messages import from_wire, to_wire
 from ledger.replica.settings import ReplicaSettings
@@ -27,7 +28,6 @@ from ledger.testing.sim_replica_node import ReplicaNode
 from ledger.testing.sim_replica_sealing import SealedOnce
 from ledger.testing.sim_replica_shadow import Shadow, Shadows, total_of_newest
 
-PRIMARY = Role.PRIMARY
 TAKING_PART = (NodeStatus.TRUSTED, NodeStatus.RETIRED)
 DROP_ROWS_EVERY = 64
 """Rows of shadows are dropped after so many commits."""
