@@ -109,10 +109,20 @@ def connect(address: str, context: ssl.SSLContext) -> ssl.SSLSocket:
     Raises:
         OSError: the node cannot be reached or is not the service's.
     """
+    host = address.rpartition(":")[0].strip("[]")
+    return context.wrap_socket(connect_plain(address), server_hostname=host)
+
+
+def connect_plain(address: str) -> socket.socket:
+    """Open one connection without TLS.
+
+    Raises:
+        OSError: the node cannot be reached.
+    """
     host, _, port = address.rpartition(":")
     plain = socket.create_connection((host.strip("[]"), int(port)), timeout=SILENCE_MAX_S)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return context.wrap_socket(plain, server_hostname=host.strip("[]"))
+    return plain
 
 
 def run(load: Load) -> Result:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from ledger.sandbox.configuration import INTERFACE
 from ledger.sandbox.service import Sandbox, SandboxOptions
 from tests.bench import workloads
+from tests.bench.caller import Caller
 from tests.bench.load import Load, client_context
-from tests.bench.lone import Caller, lone_writes, median_and_worst
+from tests.bench.lone import lone_writes, median_and_worst
 from tests.bench.one_node import Wanted, measured
 from tests.bench.service import Node, Service, generate
 from tests.bench.timing import Figure
