@@ -87,6 +87,7 @@ class Link:
         brake_ms: How long what clients have sent may be held back now, because they come faster
             than what they write can be signed or committed; 0 not at all.
         metrics: Counters of all sessions.
+        reads: How often something was read from clients so far.
         timers: ``every`` and ``wake_in``.
     """
 
@@ -102,7 +103,8 @@ class Link:
         self._interfaces: dict[str, Interface] = {}
         self._streams = Streams(self._loop, self.failed)
         self._arrived: list[Connection] = []
-        self._reads = 0
+        self.reads = 0
+        self._reads_before = 0
         self._crowded = False
         self._slowed = False
         self._held_ms = 0
@@ -247,7 +249,7 @@ class Link:
 
     def arrived(self, connection: Connection) -> bool:
         """See ``LoopSide``. There are others, or it has to wait, if it was so in the last turn."""
-        self._reads += 1
+        self.reads += 1
         if not self._crowded:
             self.want_turn()
             return False
@@ -343,8 +345,8 @@ class Link:
             self._serve()
         self._in_turn = True
         self._slowed = self._held_ms > 0 or self.brake_ms() > 0
-        self._crowded = self._reads > 1 or self._slowed
-        self._reads = 0
+        self._crowded = self.reads - self._reads_before > 1 or self._slowed
+        self._reads_before = self.reads
         try:
             self._flush_connections()
             self.on_turn()

@@ -20,7 +20,7 @@ Worked session, without wire::
 from collections.abc import Iterator
 
 from ledger.base.errors import UnavailableError
-from ledger.crypto.certs import self_signed_caller
+from ledger.crypto.certs import Certificate, self_signed_caller
 from ledger.crypto.keys import Curve, SigningKey
 from ledger.enclave import tls_libssl
 from ledger.enclave.tls_stdlib import StdlibBackend
@@ -101,7 +101,7 @@ def self_test(backend: TlsBackend) -> str | None:
     Returns:
         None when everything holds, else what does not.
     """
-    (server, _), (known, _), (unknown, der) = map(_throwaway, ("server", "known", "unknown"))
+    (server, _), (known, _), (unknown, shown) = map(throwaway, ("server", "known", "unknown"))
     rpc = backend.rpc_server(server)
     peers = backend.peer_server(server, known.chain_pem)
 
@@ -111,7 +111,7 @@ def self_test(backend: TlsBackend) -> str | None:
     session = rpc.session()
     if not handshake(session, dial(unknown)):
         return "an unknown client certificate breaks the handshake"
-    if session.peer_certificate() != der:
+    if session.peer_certificate() != shown.der:
         return "the client's certificate is not seen"
     session = rpc.session()
     if not handshake(session, dial(None)) or session.peer_certificate() is not None:
@@ -135,11 +135,11 @@ def handshake(server: TlsSession, client: TlsSession) -> bool:
     return all(end.established and end.failure is None for end in ends)
 
 
-def _throwaway(name: str) -> tuple[Identity, bytes]:
-    """Return a fresh self-signed identity and its certificate as DER."""
+def throwaway(name: str) -> tuple[Identity, Certificate]:
+    """Return a fresh self-signed identity for a session in memory, and its certificate."""
     key = SigningKey.generate(Curve.P256)
     certificate = self_signed_caller(key, f"CN={name}", _PROBE_DAYS, _PROBE_BEGIN)
-    return Identity(certificate.pem.encode(), key.to_pem().encode()), certificate.der
+    return Identity(certificate.pem.encode(), key.to_pem().encode()), certificate
 
 
 __all__ = [
@@ -153,4 +153,5 @@ __all__ = [
     "choose_backend",
     "handshake",
     "self_test",
+    "throwaway",
 ]

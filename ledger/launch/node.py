@@ -39,6 +39,7 @@ from ledger.launch.network import Dialling, NodeNetwork
 from ledger.launch.openings import Openings
 from ledger.launch.operations import Operations
 from ledger.launch.placement import NodePlacement
+from ledger.launch.rehearsal import Rehearsal
 from ledger.launch.replica import broadcast_opener, jitter_from, new_replica
 from ledger.launch.retirement import mark_retired_committed
 from ledger.launch.script_runner import ProcessScriptRunner, start_keeper
@@ -94,6 +95,7 @@ class Node:
         )
         self._backend = choose_backend()
         self._log.info(f"TLS by {self._backend.name}")
+        self._rehearsal = Rehearsal(self._backend, clock.unix_seconds)
         self._connect(jitter_from(entropy))
         keeper = start_keeper(last_word)
         self._runner = ProcessScriptRunner(keeper, link.loop, self._scripts_lost)
@@ -251,6 +253,7 @@ class Node:
                 self._joining = None
         if self._stopping is not None:
             self._stopping.tick(elapsed_ms)
+        self._rehearsal.tick(elapsed_ms, self._link.reads)
 
     def from_host(self, message: ToEnclave, tail: memoryview, passed: socket.socket | None) -> None:
         """Handle a frame of the host and the connected socket that came with it."""

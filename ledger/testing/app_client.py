@@ -25,6 +25,7 @@ from ledger.base.errors import MisuseError
 from ledger.base.ids import TxId
 from ledger.crypto.certs import Certificate, self_signed_caller
 from ledger.crypto.keys import Curve, SigningKey
+from ledger.endpoints.local_log import LocalLog
 from ledger.endpoints.pipeline import Frontend, Pipeline
 from ledger.endpoints.request import Request
 from ledger.endpoints.response import Response
@@ -38,7 +39,6 @@ from ledger.tables.members import (
     MemberStatus,
     UserInfo,
 )
-from ledger.testing.app_client_log import LocalLog
 
 START_OF_TIME = 1_750_000_000
 """What the client's clock shows at first, in seconds since 1970."""

@@ -13,9 +13,8 @@ _READ_SIZE = 65536
 class Caller:
     """One connection that sends one request and waits for its answer.
 
-    TLS runs over memory, beside the socket, so that a caller can tell the time of the node from
-    that of its own encryption: a Python caller that has slept for some milliseconds takes about
-    a tenth of one for it, which is not the node's.
+    TLS runs over memory, beside the socket, so that the time of the node can be told from that
+    of the caller's own encryption.
 
     Args:
         address: ``host:port``.

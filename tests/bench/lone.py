@@ -27,19 +27,19 @@ def lone_writes(load: "Load", count: int) -> dict[str, list[float]]:
         count: How many of each kind.
 
     Returns:
-        Milliseconds of each write: ``answered``, from giving the encrypted request to the kernel
-        to taking the last byte of the answer from it; ``called``, the same with the caller's own
-        encryption, decryption and parsing; ``committed``, from the call to the first answer of
-        ``/app/tx`` that says so; ``preferred``, as ``answered``, of a write that was asked to
-        wait for commit; and ``overslept``, how late the machine ended the pause before each
-        write: a lone write waits for the node and for the caller to be woken alike.
+        Milliseconds of each write: ``answered``, of the whole call, the caller's own encryption,
+        decryption and parsing included; ``on_wire``, of that from giving the encrypted request to
+        the kernel to taking the last byte of the answer from it; ``committed``, from the call to
+        the first answer of ``/app/tx`` that says so; ``preferred``, as ``answered``, of a write
+        that was asked to wait for commit; and ``overslept``, how late the machine ended the pause
+        before each write: a lone write waits for the node and for the caller to be woken alike.
 
     Raises:
         OSError: a write failed, or was not committed in time.
     """
     caller = Caller(load.address, client_context(load))
     try:
-        answered, called, committed, overslept = [], [], [], []
+        answered, on_wire, committed, overslept = [], [], [], []
         for number in range(count):
             paused = time.perf_counter()
             time.sleep(_PAUSE_S)
@@ -48,21 +48,22 @@ def lone_writes(load: "Load", count: int) -> dict[str, list[float]]:
             request = workloads.write("private", number, caller.address)
             start = time.perf_counter()
             transaction = _write(caller, request)
-            called.append((time.perf_counter() - start) * 1e3)
-            answered.append((caller.received - caller.sent) * 1e3)
+            answered.append((time.perf_counter() - start) * 1e3)
+            on_wire.append((caller.received - caller.sent) * 1e3)
             _await_commit(caller, transaction)
             committed.append((time.perf_counter() - start) * 1e3)
         preferred = []
         for number in range(count):
             time.sleep(_PAUSE_S)
             request = workloads.write("private", number, caller.address, _PREFER)
+            start = time.perf_counter()
             _write(caller, request)
-            preferred.append((caller.received - caller.sent) * 1e3)
+            preferred.append((time.perf_counter() - start) * 1e3)
     finally:
         caller.close()
     return {
         "answered": answered,
-        "called": called,
+        "on_wire": on_wire,
         "committed": committed,
         "preferred": preferred,
         "overslept": overslept,

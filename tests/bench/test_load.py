@@ -159,13 +159,13 @@ def test_lone_writes(server: SplittingServer, identity: Path) -> None:
     times = lone_writes(load_on(server, identity), 3)
     assert {kind: len(measured) for kind, measured in times.items()} == {
         "answered": 3,
-        "called": 3,
+        "on_wire": 3,
         "committed": 3,
         "preferred": 3,
         "overslept": 3,
     }
-    kinds = zip(times["answered"], times["called"], times["committed"], strict=True)
-    assert all(0 < answered < called < committed for answered, called, committed in kinds)
+    kinds = zip(times["on_wire"], times["answered"], times["committed"], strict=True)
+    assert all(0 < on_wire < answered < committed for on_wire, answered, committed in kinds)
 
 
 def test_a_server_that_hangs_up_is_an_error(server: SplittingServer, identity: Path) -> None:

@@ -4,8 +4,8 @@ import pytest
 
 from ledger.app import App, Context, MisuseError, Table, no_auth
 from ledger.base.ids import TxId
+from ledger.endpoints.local_log import LocalLog
 from ledger.testing.app_client import AppClient
-from ledger.testing.app_client_log import LocalLog
 
 NUMBERS = Table("numbers", str, int)
 

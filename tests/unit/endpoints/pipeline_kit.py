@@ -8,12 +8,12 @@ from ledger.endpoints.context import CallContext
 from ledger.endpoints.endpoint import Endpoint, Handler, Mode
 from ledger.endpoints.forwarding import Placement
 from ledger.endpoints.interfaces import Interface
+from ledger.endpoints.local_log import LocalLog
 from ledger.endpoints.pipeline import Frontend, Pipeline
 from ledger.endpoints.registry import Registry
 from ledger.endpoints.response import JSON, Response
 from ledger.endpoints.turns import Turns
 from ledger.testing.app_client import Caller
-from ledger.testing.app_client_log import LocalLog
 
 NOW = 1_750_000_000.0
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.crypto.certs import self_signed_caller
 from ledger.crypto.keys import SigningKey
+from ledger.endpoints.local_log import LocalLog
 from ledger.endpoints.pipeline import Frontend, Pipeline
 from ledger.endpoints.registry import Registry
 from ledger.frontends.join import add_join
@@ -13,7 +14,6 @@ from ledger.frontends.node_removal import add_node_removal
 from ledger.lifecycle.join import IdentityInfo, LedgerSecretInfo, ServiceSecrets
 from ledger.tables.nodes import NODES_INFO, NodeInfo, NodeStatus, QuoteInfo
 from ledger.testing.app_client import Caller
-from ledger.testing.app_client_log import LocalLog
 
 if TYPE_CHECKING:
     from ledger.crypto.certificate import Certificate

@@ -28,6 +28,7 @@ from ledger.crypto.cose_governance import MessageType, sign_request
 from ledger.crypto.keys import Curve, SigningKey
 from ledger.crypto.rsa import RsaPrivateKey
 from ledger.endpoints.endpoint import Suspension
+from ledger.endpoints.local_log import LocalLog
 from ledger.endpoints.pipeline import Frontend, Pipeline
 from ledger.kv.tx import Tx
 from ledger.lifecycle import secrets_in_ledger
@@ -44,7 +45,6 @@ from ledger.tables.nodes import (
 )
 from ledger.tables.service import SERVICE_INFO, ServiceConfiguration
 from ledger.testing.app_client import Answer, Call, Caller
-from ledger.testing.app_client_log import LocalLog
 
 NOW = 1_750_000_000
 VERSION = "?api-version=2024-07-01"
