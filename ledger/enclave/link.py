@@ -87,7 +87,8 @@ class Link:
         brake_ms: How long what clients have sent may be held back now, because they come faster
             than what they write can be signed or committed; 0 not at all.
         metrics: Counters of all sessions.
-        reads: How often something was read from clients so far.
+        reads: How often something was read from clients so far; while a client is held back, what
+            it sends further does not count.
         timers: ``every`` and ``wake_in``.
     """
 

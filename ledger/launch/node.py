@@ -95,7 +95,7 @@ class Node:
         )
         self._backend = choose_backend()
         self._log.info(f"TLS by {self._backend.name}")
-        self._rehearsal = Rehearsal(self._backend, clock.unix_seconds)
+        self._rehearsal = Rehearsal(self._backend, clock.unix_seconds, self._log.fail)
         self._connect(jitter_from(entropy))
         keeper = start_keeper(last_word)
         self._runner = ProcessScriptRunner(keeper, link.loop, self._scripts_lost)
@@ -253,7 +253,8 @@ class Node:
                 self._joining = None
         if self._stopping is not None:
             self._stopping.tick(elapsed_ms)
-        self._rehearsal.tick(elapsed_ms, self._link.reads)
+        if not self._link.slowed:  # clients wait then, and are not read
+            self._rehearsal.tick(elapsed_ms, self._link.reads)
 
     def from_host(self, message: ToEnclave, tail: memoryview, passed: socket.socket | None) -> None:
         """Handle a frame of the host and the connected socket that came with it."""

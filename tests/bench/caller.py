@@ -26,7 +26,7 @@ class Caller:
         received: When the last bytes of its answer were taken from the kernel.
 
     Raises:
-        OSError: the node cannot be reached or is not the service's.
+        OSError: the node cannot be reached, is not the service's or says nothing for too long.
     """
 
     def __init__(
@@ -38,9 +38,10 @@ class Caller:
         self._outgoing = ssl.MemoryBIO()
         host = address.rpartition(":")[0].strip("[]")
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._patience_s = SILENCE_MAX_S if patience_s is None else patience_s
         self._socket = connect_plain(address)
         try:
-            _wait_in_kernel(self._socket, SILENCE_MAX_S if patience_s is None else patience_s)
+            _wait_in_kernel(self._socket, self._patience_s)
             self._shake_hands()
         except BaseException:
             self._socket.close()
@@ -54,7 +55,7 @@ class Caller:
         """Return status, headers (names in lower case) and body of the answer.
 
         Raises:
-            OSError: the connection ended.
+            OSError: the connection ended, or nothing came for too long.
         """
         self._tls.write(request)
         encrypted = self._outgoing.read()
@@ -95,7 +96,10 @@ class Caller:
                 return data
 
     def _read(self) -> None:
-        data = self._socket.recv(_READ_SIZE)
+        try:
+            data = self._socket.recv(_READ_SIZE)
+        except BlockingIOError as error:
+            raise OSError(f"got nothing for {self._patience_s} s, want an answer") from error
         self.received = time.perf_counter()
         if not data:
             raise OSError("got the end of a connection instead of an answer")

@@ -13,6 +13,7 @@ import pytest
 
 from ledger.crypto.certs import self_signed_caller, self_signed_node
 from ledger.crypto.keys import Curve, SigningKey
+from tests.bench.caller import Caller
 from tests.bench.load import Load, run
 from tests.bench.lone import lone_writes
 
@@ -166,6 +167,15 @@ def test_lone_writes(server: SplittingServer, identity: Path) -> None:
     }
     kinds = zip(times["on_wire"], times["answered"], times["committed"], strict=True)
     assert all(0 < on_wire < answered < committed for on_wire, answered, committed in kinds)
+
+
+def test_a_server_that_says_nothing_is_an_error_in_time() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(OSError, match=r"got nothing for 0\.05 s, want an answer"):
+            Caller(address, context, patience_s=0.05)
 
 
 def test_a_server_that_hangs_up_is_an_error(server: SplittingServer, identity: Path) -> None:

@@ -162,6 +162,7 @@ def test_crowd_is_handled_before_anybody_is_answered(link: Link) -> None:
     crowd = Crowd(link, 5, early.append)
     assert link.run().reason == "done"
     assert early == [False] * 5
+    assert link.reads == 10, "each wave of each client is a read, whatever the turns between"
     assert [statuses(answer) for answer in crowd.close()] == [[200]] * 5
 
 
