@@ -6,6 +6,7 @@ No entry changes, so no hash does; only the files' boundaries move. The original
 import os
 from pathlib import Path
 
+from ledger.audit.directory import unreadable
 from ledger.audit.state import is_signature
 from ledger.base.errors import FormatError, MisuseError, UnavailableError
 from ledger.codec import writeset
@@ -75,6 +76,9 @@ def _signs(entry: Entry) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
+        problem = unreadable(path)
+        if problem is not None:
+            raise UnavailableError(f"cannot read {path}: {problem}")
         return path.read_bytes()
     except OSError as error:
         raise UnavailableError(f"cannot read {path}: {error.strerror}") from error

@@ -21,7 +21,7 @@ from ledger.boundary.sentences import (
 )
 from ledger.files.chunk import HEADER_SIZE
 from ledger.files.names import parse_chunk_name
-from ledger.host.chunk_file import DiskError, read_exactly
+from ledger.host.chunk_file import DiskError, open_regular, read_exactly
 from ledger.host.positions import Positions
 
 _OPEN_FILES_MAX = 8
@@ -112,7 +112,7 @@ class Archive:
         if chunk is not None:
             self._open.move_to_end(found.path)
             return chunk
-        fd = os.open(found.path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_regular(found.path, os.O_RDONLY)
         try:
             chunk = _OpenChunk(fd, read_positions(fd, found))
         except DiskError:

@@ -7,6 +7,7 @@ offsets, so a short write can never leave two of them mixed up.
 
 import errno
 import os
+import stat
 from array import array
 from pathlib import Path
 
@@ -192,6 +193,24 @@ class ChunkFile:
     def close(self) -> None:
         """Close the file; the chunk must not be used any more."""
         os.close(self._fd)
+
+
+def open_regular(path: Path, access: int) -> int:
+    """Open a file that has a chunk's name, unless it is none: opening a pipe waits for its writer.
+
+    Args:
+        path: The file.
+        access: ``os.O_RDONLY`` or ``os.O_RDWR``.
+
+    Raises:
+        DiskError: it is a pipe, a directory or another thing.
+        OSError: it cannot be opened.
+    """
+    fd = os.open(path, access | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise DiskError(f"Ledger file {path} is a pipe, a directory or the like, want a file")
+    return fd
 
 
 def read_exactly(fd: int, begin: int, end: int, path: Path) -> bytes:

@@ -14,7 +14,7 @@ from ledger.base.errors import FormatError
 from ledger.files.chunk import HEADER_SIZE, OPEN_HEADER, ScanResult, scan
 from ledger.files.names import ChunkName, is_temporary_chunk_name, parse_chunk_name
 from ledger.host.archive import Archive
-from ledger.host.chunk_file import ChunkFile
+from ledger.host.chunk_file import ChunkFile, open_regular
 from ledger.host.disk import LedgerFiles, lock_directory
 from ledger.host.positions import Positions
 
@@ -33,7 +33,7 @@ def open_ledger(
         The ledger, and what was cut off or set aside and why, one sentence each.
 
     Raises:
-        DiskError: another node has the directory open.
+        DiskError: another node has the directory open, or a chunk's name is that of a pipe.
         OSError: the disk failed.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def _set_aside(path: Path, why: str, notes: list[str]) -> None:
 
 
 def _open_chunk(path: Path, first: int, notes: list[str]) -> ChunkFile | None:
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    fd = open_regular(path, os.O_RDWR)
     result = _scan_file(fd, first)
     if not result.offsets:
         os.close(fd)

@@ -1,6 +1,7 @@
 """``quorate ledger show|cut``: filters, forms, parts, refusals."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,14 @@ def test_nothing_is_overwritten(directory: Path, tmp_path: Path) -> None:
     again = run("cut", whole, 2, "-o", tmp_path)
     assert again.exit_code == 2
     assert "exists" in again.stderr
+
+
+def test_a_pipe_is_not_cut_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "ledger_1-9.committed"
+    os.mkfifo(pipe)
+    result = run("cut", pipe, 2, "-o", tmp_path / "parts")
+    assert result.exit_code == 2
+    assert "got a pipe, want a regular file" in result.stderr
 
 
 def test_damaged_chunk_is_not_cut(directory: Path, tmp_path: Path) -> None:

@@ -277,6 +277,22 @@ def test_damaged_committed_files_are_named(tmp_path: Path, data: bytes, problem:
         archive.read(1, 1, 1000)
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["pipe", "directory"])
+def test_what_is_no_file_is_named_and_not_waited_for(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "ledger_1-1.committed")
+    with pytest.raises(DiskError, match=r"ledger_1-1\.committed is a pipe, a directory"):
+        Archive([tmp_path]).read(1, 1, 1000)
+
+
+def test_a_pipe_is_no_open_chunk_and_stays(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ledger_1")
+    with pytest.raises(DiskError, match="ledger_1 is a pipe, a directory"):
+        open_ledger(tmp_path, sync=True)
+    assert names(tmp_path) == ["ledger_1"]
+
+
 def test_start_demands_an_empty_directory(tmp_path: Path) -> None:
     (tmp_path / "ledger_1000_1500.committed").write_bytes(b"bar")
     text = "On start, ledger directory should not exist or be empty"
