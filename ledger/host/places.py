@@ -14,19 +14,25 @@ from ledger.host.config_sections import Configuration
 from ledger.host.schema import Problem, Problems, show
 
 
-def unusable_places(configuration: Configuration) -> Problems:
-    """Return what is wrong with directories and output files, in the order of the schema."""
+def unusable_places(configuration: Configuration, made: Path | None = None) -> Problems:
+    """Return what is wrong with directories and output files, in the order of the schema.
+
+    Args:
+        configuration: What a node is about to be started with.
+        made: A directory that is made before that, as the ledger's is by the node.
+    """
     problems: Problems = []
     for i, directory in enumerate(configuration.ledger.read_only_directories):
         if os.access(directory, os.F_OK) and not _is_directory(Path(directory)):
             got = f"{show(directory)}, which is a file"
             problems.append(Problem(f"ledger.read_only_directories[{i}]", got, "a directory"))
-    ledger = Path(configuration.ledger.directory).absolute()
-    to_be_made = {ledger, *ledger.parents}
-    for key, path in _output_files(configuration):
-        problem = _why_not_written(Path(path), to_be_made)
+    to_be_made: set[Path] = set()
+    for path in filter(None, (Path(configuration.ledger.directory), made)):
+        to_be_made |= {path.absolute(), *path.absolute().parents}
+    for key, file in _output_files(configuration):
+        problem = _why_not_written(Path(file), to_be_made)
         if problem is not None:
-            problems.append(Problem(key, f"{show(path)}, {problem}", "a file that can be written"))
+            problems.append(Problem(key, f"{show(file)}, {problem}", "a file that can be written"))
     return problems
 
 
@@ -70,7 +76,7 @@ def _why_not_written(path: Path, to_be_made: Collection[Path]) -> str | None:
 
     Args:
         path: The file.
-        to_be_made: Directories that are made for the ledger before the file is written.
+        to_be_made: Directories that are made before the file is written.
     """
     if _is_directory(path):
         return "which is a directory"

@@ -61,8 +61,17 @@ class SandboxDirectory:
 
     @classmethod
     def planned(cls, path: Path) -> "SandboxDirectory":
-        """Return the directory before anything is made."""
+        """Return the directory before anything is made.
+
+        Raises:
+            FormatError: something is there already.
+            UnavailableError: it cannot be looked at.
+        """
         path = path.absolute()
+        try:
+            _refuse_used(path)
+        except OSError as error:
+            raise _cannot_make(path, error) from error
         return cls(path, path / SERVICE_CERTIFICATE_FILE)
 
     @classmethod
@@ -94,11 +103,10 @@ class SandboxDirectory:
         if service_certificate_file is not None:
             made = cls(path, service_certificate_file.absolute())
         try:
-            _refuse_used(path)
             path.mkdir(parents=True, exist_ok=True)
             made._make_keys(members, users, now)
         except OSError as error:
-            raise UnavailableError(f"cannot make sandbox in {path}: {error.strerror}") from error
+            raise _cannot_make(path, error) from error
         return made
 
     def _make_keys(self, members: int, users: int, now: int) -> None:
@@ -140,6 +148,10 @@ class SandboxDirectory:
         temporary = self.path / f".{DESCRIPTION_FILE}.tmp"
         temporary.write_text(json.dumps(description, indent=2) + "\n")
         temporary.replace(self.path / DESCRIPTION_FILE)
+
+
+def _cannot_make(path: Path, error: OSError) -> UnavailableError:
+    return UnavailableError(f"cannot make sandbox in {path}: {error.strerror}")
 
 
 def _refuse_used(path: Path) -> None:

@@ -1,29 +1,36 @@
 """What can be seen before anything is written: a mistake does not fill the sandbox's directory."""
 
 import subprocess
+from pathlib import Path
 from typing import Any
 
 from ledger.base.errors import FormatError, MisuseError, UnavailableError
 from ledger.host.config import read_configuration
 from ledger.host.config_sections import Configuration
 from ledger.host.inputs import recovery_threshold
+from ledger.host.places import unusable_places
+from ledger.host.schema import listed
 from ledger.launch.node_process_command import enclave_command
 
 _IMPORT_TIMEOUT_S = 60.0
 """Longer than any import takes; one that hangs would hang the node as well."""
 
 
-def check_configuration(configuration: dict[str, Any]) -> None:
+def check_configuration(configuration: dict[str, Any], directory: Path) -> None:
     """Refuse a configuration, overlay included, that a node would refuse.
+
+    Args:
+        configuration: As it will be in the node's file.
+        directory: The node's directory, which is still to be made.
 
     Raises:
         FormatError: with every problem.
         ThresholdError: the recovery threshold cannot be reached.
     """
     read = read_configuration(configuration)
-    if not isinstance(read, Configuration):
-        problems = "\n".join(problem.line() for problem in read)
-        raise FormatError(f"a node would refuse its configuration:\n{problems}")
+    problems = unusable_places(read, directory) if isinstance(read, Configuration) else read
+    if not isinstance(read, Configuration) or problems:
+        raise FormatError(f"a node would refuse its configuration:\n{listed(problems)}")
     if read.command.start is not None:
         recovery_threshold(read.command.start)
     if read.output_files.rpc_addresses_file is None:

@@ -106,9 +106,10 @@ class Sandbox:
         first = self._configuration(
             planned_start_configuration(planned, options.port, options.members)
         )
-        check_configuration(first)
+        check_configuration(first, planned.node_directory(0))
         if options.nodes > 1:
-            check_configuration(self._configuration(join_configuration(planned, 1, 0, _ANYBODY)))
+            joiner = self._configuration(join_configuration(planned, 1, 0, _ANYBODY))
+            check_configuration(joiner, planned.node_directory(1))
         if "app" in first:  # the default one is ours
             check_application(first["app"])
         return Path(first["command"]["service_certificate_file"])

@@ -88,6 +88,14 @@ def test_application_that_is_none_leaves_the_directory_alone(
         ),
         ({"output_files": {"rpc_addresses_file": None}}, "rpc_addresses_file: got null, want"),
         ({"command": {"join": {"retry_timeout": 1}}}, "command.join.retry_timeout: got 1, want"),
+        (
+            {"command": {"service_certificate_file": "/no/such/cert.pem"}},
+            'command.service_certificate_file: got "/no/such/cert.pem", whose directory does not',
+        ),
+        (
+            {"ledger": {"directory": "l"}, "output_files": {"pid_file": "/no/such/pid"}},
+            'output_files.pid_file: got "/no/such/pid", whose directory does not exist, want a',
+        ),
     ],
 )
 def test_overlay_that_no_node_takes_leaves_the_directory_alone(
