@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 STRANGERS_LOGGED_MAX = 10
 """Lines about strangers in one interval; enough to see what is going on."""
 STRANGERS_LOGGED_INTERVAL_MS = 10_000
+STALLED_TIME_MAX_MS = 20_000
+"""A connection is cut when a frame has begun and no more of it comes for so long: twice the time
+after which the kernel of whoever sent it has given up at the latest (``launch.network``)."""
 TOO_SILENT = "it did not prove who it is in time"
 MADE_ROOM = "it had not proved who it is when others needed its place"
 CUT_REASONS = frozenset({TOO_SILENT, MADE_ROOM})
@@ -51,7 +54,9 @@ class Accepted:
             self._unsaid += 1
 
     def tick(self, elapsed_ms: int) -> None:
-        """Let time pass; say how many were only counted."""
+        """Let time pass; cut who stopped within a frame, say how many strangers were counted."""
+        for incoming in list(self.newest.values()):
+            incoming.tick(elapsed_ms)
         self._passed_ms += elapsed_ms
         if self._passed_ms < STRANGERS_LOGGED_INTERVAL_MS:
             return
@@ -65,7 +70,7 @@ class Accepted:
 class Incoming:
     """A connection that a peer dialled: we only listen."""
 
-    __slots__ = ("_accepted", "_line", "_ports", "_wire")
+    __slots__ = ("_accepted", "_line", "_ports", "_stalled_ms", "_wire")
 
     def __init__(
         self, wire: "Wire", line: PeerLine, ports: "PeerPorts", accepted: Accepted
@@ -74,12 +79,16 @@ class Incoming:
         self._line = line
         self._ports = ports
         self._accepted = accepted
+        self._stalled_ms = 0
 
     def received(self, data: bytes) -> None:
         """See ``peers.WireHandler``."""
         try:
             before = self._line.peer
+            unfinished_size = self._line.unfinished_size
             frames = self._line.receive(data)
+            if frames or self._line.unfinished_size != unfinished_size:
+                self._stalled_ms = 0
             output = self._line.output()
             if output:
                 self._wire.write(output)
@@ -92,6 +101,14 @@ class Incoming:
                 self._take(peer, frames)
         except (FormatError, VerificationError) as error:
             self._cut(str(error))
+
+    def tick(self, elapsed_ms: int) -> None:
+        """Let time pass: half a frame is not kept for ever."""
+        size = self._line.unfinished_size
+        self._stalled_ms = self._stalled_ms + elapsed_ms if size else 0
+        if self._stalled_ms >= STALLED_TIME_MAX_MS:
+            self._stalled_ms = 0
+            self._cut(f"it stopped after {size} bytes of a frame, want the rest of it")
 
     def _cut(self, problem: str) -> None:
         if self._line.peer is None:

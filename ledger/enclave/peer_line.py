@@ -30,6 +30,11 @@ class PeerLine:
         self.waiting_size = 0
         self.peer: NodeId | None = None
 
+    @property
+    def unfinished_size(self) -> int:
+        """Bytes of the frame that has begun to come in, 0 between two frames."""
+        return self._decoder.buffered
+
     def receive(self, data: bytes) -> list[tuple[PeerMessage, memoryview]]:
         """Take bytes from the wire and return the frames they completed.
 

@@ -303,9 +303,8 @@ class _Outgoing:
         assert self._line is not None, "bytes come in on a connection"
         assert self._wire is not None, "bytes come in on a connection"
         try:
-            frames = self._line.receive(data)
-            if frames:
-                raise FormatError(f"got {type(frames[0][0]).__name__} on a connection we dialled")
+            if self._line.receive(data) or self._line.unfinished_size:
+                raise FormatError("got a frame on a connection we dialled, want nothing there")
             if self._line.peer is not None and self._line.peer != self.node:
                 raise VerificationError(f"got node {self._line.peer} at the address of {self.node}")
             if self._line.peer is not None:

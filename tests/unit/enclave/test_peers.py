@@ -6,6 +6,7 @@ import pytest
 
 from ledger.base.errors import VerificationError
 from ledger.base.ids import NodeId
+from ledger.boundary.frames import encode
 from ledger.consensus.messages import AppendEntries, Message, ProposeRequestVote
 from ledger.consensus.types import Entry
 from ledger.crypto.certs import (
@@ -17,6 +18,7 @@ from ledger.crypto.certs import (
 from ledger.crypto.keys import Curve, SigningKey
 from ledger.crypto.sealing import EntrySealer
 from ledger.enclave.peer_incoming import (
+    STALLED_TIME_MAX_MS,
     STRANGERS_LOGGED_INTERVAL_MS,
     STRANGERS_LOGGED_MAX,
     TOO_SILENT,
@@ -389,6 +391,65 @@ def test_a_peer_that_says_what_cannot_be_is_cut() -> None:
     alice.peers.send(bob.id, MESSAGE)
     world.settle()
     assert bob.log == [f"connection of peer {alice.id} cut: got a lie"]
+    assert world.wires == []
+
+
+REQUEST = ForwardedRequest(1, "POST", "/log", "", {}, None, "rpc", 0)
+FRAME = b"".join(encode(REQUEST, [b"body" * 10]))
+
+
+def send_raw(sender: Node, to: Node, plaintext: bytes) -> None:
+    """Send bytes as they are within an open connection."""
+    outgoing = sender.peers._out[to.id]
+    assert outgoing._line is not None
+    assert outgoing._wire is not None
+    outgoing._line._tls.send(plaintext)
+    outgoing._wire.write(outgoing._line.output())
+    sender.world.settle()
+
+
+def test_a_peer_that_stops_within_a_frame_is_cut() -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    bob.peers.tick(STALLED_TIME_MAX_MS)
+    send_raw(alice, bob, FRAME[:20])
+    bob.peers.tick(STALLED_TIME_MAX_MS - 1)
+    world.settle()
+    assert (bob.log, len(world.wires)) == ([], 2)
+    bob.peers.tick(1)
+    bob.peers.tick(1)
+    world.settle()
+    said = f"connection of peer {alice.id} cut: it stopped after 20 bytes of a frame"
+    assert bob.log == [f"{said}, want the rest of it"]
+    assert world.wires == []
+
+
+def test_a_slow_frame_is_waited_for() -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    for begin in range(len(FRAME)):
+        send_raw(alice, bob, FRAME[begin : begin + 1])
+        bob.peers.tick(STALLED_TIME_MAX_MS - 1)
+    assert (bob.log, len(world.wires)) == ([], 2)
+    assert [body for _, _, body in bob.forwarded] == [b"body" * 10]
+
+
+@pytest.mark.parametrize("size", [20, len(FRAME)])
+def test_a_peer_that_speaks_where_it_should_listen_is_cut(size: int) -> None:
+    world = World()
+    alice, bob = world.node(), world.node()
+    alice.peers.send(bob.id, MESSAGE)
+    world.settle()
+    incoming = bob.peers._accepted.newest[alice.id]
+    incoming._line._tls.send(FRAME[:size])
+    incoming._wire.write(incoming._line.output())
+    world.settle()
+    (line,) = alice.log
+    assert line.endswith("cut: got a frame on a connection we dialled, want nothing there")
     assert world.wires == []
 
 
