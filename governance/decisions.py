@@ -27,6 +27,7 @@ from governance.scripting import (
     ScriptOutcome,
 )
 from governance.signed import signed_request
+from governance.verdict import Verdict, actions_of
 from ledger.endpoints.context import CallContext
 from ledger.endpoints.endpoint import Suspension
 from ledger.endpoints.errors import Code, HttpError
@@ -63,11 +64,19 @@ class Decision:
     def decide(
         self, proposal_id: str, info: ProposalInfo
     ) -> Generator[Suspension, Any, ProposalInfo]:
-        """Evaluate an Open proposal and write what became of it.
+        """Evaluate an Open proposal, write what became of it, and tell it when it is closed.
 
         Returns:
             What the table holds now.
         """
+        info = yield from self._decide(proposal_id, info)
+        if info.state is not ProposalState.OPEN:
+            self._parts.decided(Verdict(proposal_id, info.state, actions_of(self.proposal)))
+        return info
+
+    def _decide(
+        self, proposal_id: str, info: ProposalInfo
+    ) -> Generator[Suspension, Any, ProposalInfo]:
         votes, vote_failures = yield from self._votes(info)
         info = msgspec.structs.replace(info, vote_failures=vote_failures or None)
         outcome = yield from self._constitution(

@@ -8,6 +8,7 @@ import msgspec
 
 from governance.operations import NodeOperations
 from governance.scripting import ScriptRunner
+from governance.verdict import Verdict
 from ledger.base.ids import is_hex_id
 from ledger.codec import canonical
 from ledger.endpoints.adapters import bad_body
@@ -53,6 +54,7 @@ class GovernanceParts:
         ledger: Asked for roots.
         runner: Runs scripts.
         operations: What only the node can do.
+        decided: Told what becomes of a proposal, as the last thing before that is ordered.
         turns: Members' messages are handled one at a time, members in turns: a decision reads what
             the others write.
     """
@@ -61,6 +63,7 @@ class GovernanceParts:
     ledger: LedgerView
     runner: ScriptRunner
     operations: NodeOperations
+    decided: Callable[[Verdict], None] = lambda verdict: None  # noqa: ARG005
     turns: Turns = field(default_factory=Turns)
 
 

@@ -45,6 +45,7 @@ from ledger.launch.retirement import mark_retired_committed
 from ledger.launch.script_runner import ProcessScriptRunner, start_keeper
 from ledger.launch.shell import LinkShell, NodeLog, WakingRunner, defer_with
 from ledger.launch.stopping import Stopping
+from ledger.launch.verdicts import Verdicts
 from ledger.replica.sealers import Sealers
 
 
@@ -85,6 +86,7 @@ class Node:
         self._shell = LinkShell(link)
         self.runtime = Runtime(self._shell, self.replica, self.keys)
         self.openings = Openings(self.replica.store, self.keys.node.id, self._log.info)
+        self._verdicts = Verdicts(self.replica.store, self._log.info)
         self._facts = Facts(
             node_id=self.keys.node.id,
             node_info=own_record(settings, self.keys, self.platform),
@@ -156,7 +158,12 @@ class Node:
                 facts=self._facts,
                 openings=self.openings,
                 governance=GovernanceParts(
-                    replica, ReplicaView(replica), runner, operations, turns
+                    replica,
+                    ReplicaView(replica),
+                    runner,
+                    operations,
+                    self._verdicts.decided,
+                    turns,
                 ),
                 admission=NodeAdmission(replica, self.keys, self._settings, clock, self._log),
                 interfaces=self._settings.interfaces,
@@ -181,6 +188,7 @@ class Node:
         runtime = self.runtime
         runtime.on_commit += [
             self.openings.committed,
+            self._verdicts.committed,
             self._certificates.committed,
             self._network.committed,
         ]

@@ -204,8 +204,10 @@ def test_as_a_library_with_overlay(tmp_path: Path) -> None:
                 refused = await nobody.get("/log/private?id=1")
                 assert refused.status == 401
             log = sandbox.nodes[0].log_file
-            first_line = json.loads(log.read_text().splitlines()[0])
-            assert first_line["level"] == "info"
+            lines = [json.loads(line) for line in log.read_text().splitlines()]
+            assert lines[0]["level"] == "info"
+            (decided,) = (line["msg"] for line in lines if " is Accepted: " in line["msg"])
+            assert decided.endswith("2 actions (set_user, transition_service_to_open)")
         assert sandbox.nodes[0].exit_code == 0
 
     asyncio.run(scenario())

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -45,6 +45,9 @@ from ledger.tables.nodes import (
 )
 from ledger.tables.service import SERVICE_INFO, ServiceConfiguration
 from ledger.testing.app_client import Answer, Call, Caller
+
+if TYPE_CHECKING:
+    from governance.verdict import Verdict
 
 NOW = 1_750_000_000
 VERSION = "?api-version=2024-07-01"
@@ -282,7 +285,14 @@ class Consortium:
         self.queue = QueuedRunner()
         self.operations = KitOperations()
         self.ledger = KitLedger()
-        self.parts = GovernanceParts(self.log, self.ledger, runner or self.queue, self.operations)
+        self.verdicts: list[Verdict] = []
+        self.parts = GovernanceParts(
+            self.log,
+            self.ledger,
+            runner or self.queue,
+            self.operations,
+            self.verdicts.append,
+        )
         self.failures: list[str] = []
         self.pipeline = Pipeline(
             self.log,
