@@ -1,4 +1,4 @@
-"""Which service a ``quorate gov`` command talks to, and as whom.
+"""Which service ``quorate gov`` and ``quorate node list|status`` talk to, and as whom.
 
 Either ``--node`` and ``--service-cert``, or ``--sandbox DIR`` for a service that
 ``quorate sandbox`` started. Each option can come from the environment.

@@ -1,4 +1,7 @@
-"""``quorate node list`` and ``quorate node status``: who is in a service, and how everybody is."""
+"""``quorate node list`` and ``quorate node status``: who is in a service, and how everybody is.
+
+A service is named by the options of ``quorate gov``.
+"""
 
 import asyncio
 import json
@@ -8,8 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+from typing_extensions import override
 
 from ledger.base.errors import FormatError, LedgerError, MisuseError, UnavailableError
+from ledger.cli.gov_target import NodeOption, SandboxOption, ServiceOption
 from ledger.client.identity import read_pem
 from ledger.client.nodes import ListedNode, NodeView, list_nodes, look_at_all
 from ledger.client.session import RefusedError, Session
@@ -20,27 +26,29 @@ _ID_SHOWN = 12
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
-DirectoryOption = Annotated[
-    Path | None, typer.Option("--dir", help="Directory of a running sandbox.")
-]
-AddressOption = Annotated[
-    str | None, typer.Option("--address", help="Address of a node, host:port.")
-]
-TrustOption = Annotated[
-    Path | None, typer.Option("--cacert", help="Certificate of the service, PEM.")
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+_FIRST_NAMES = {"--address": "--node", "--cacert": "--service-cert", "--dir": "--sandbox"}
 
 
-@app.command("list")
+class RenamedCommand(TyperCommand):
+    """A command that still takes the names that its options had first."""
+
+    @override
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        split = (each.partition("=") for each in args)
+        renamed = [_FIRST_NAMES.get(name, name) + mark + value for name, mark, value in split]
+        return super().parse_args(ctx, renamed)
+
+
+@app.command("list", cls=RenamedCommand)
 def list_command(
-    directory: DirectoryOption = None,
-    address: AddressOption = None,
-    cacert: TrustOption = None,
+    node: NodeOption = None,
+    service_cert: ServiceOption = None,
+    sandbox: SandboxOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the nodes of a service as its nodes table has them."""
-    addresses, certificate = _service(directory, address, cacert)
+    addresses, certificate = _service(node, service_cert, sandbox)
     nodes = asyncio.run(_listed(addresses, certificate))
     if as_json:
         print(json.dumps([asdict(node) for node in nodes], indent=2))
@@ -48,18 +56,18 @@ def list_command(
         _print_table(("node", "status", "", "addresses"), [_listed_row(node) for node in nodes])
 
 
-@app.command()
+@app.command(cls=RenamedCommand)
 def status(
-    directory: DirectoryOption = None,
-    address: AddressOption = None,
-    cacert: TrustOption = None,
+    node: NodeOption = None,
+    service_cert: ServiceOption = None,
+    sandbox: SandboxOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask every node of a service for its role, view, commit, lag and retirement.
 
     Exit code 0: all answered and one is primary. 1: not so.
     """
-    addresses, certificate = _service(directory, address, cacert)
+    addresses, certificate = _service(node, service_cert, sandbox)
     views = asyncio.run(_looked_at(addresses, certificate))
     newest = max(view.commit.seqno for view in views)
     if as_json:
@@ -73,20 +81,17 @@ def status(
 
 
 def _service(
-    directory: Path | None, address: str | None, cacert: Path | None
+    node: str | None, service_cert: Path | None, sandbox: Path | None
 ) -> tuple[list[str], str]:
     """Return addresses of nodes and the service's certificate."""
-    if directory is not None:
-        described = _described(directory)
-        addresses = [str(node["address"]) for node in described["nodes"]]
-        cacert = cacert or Path(described["service_certificate"])
-        if address is not None:
-            addresses.insert(0, address)
-    elif address is None or cacert is None:
-        raise MisuseError("got no service, want --dir, or --address and --cacert")
-    else:
-        addresses = [address]
-    return addresses, read_pem(cacert).decode("ascii", "replace")
+    addresses = [] if node is None else [node]
+    if sandbox is not None and not (node and service_cert):  # it may be of the environment
+        described = _described(sandbox)
+        addresses += [str(each["address"]) for each in described["nodes"]]
+        service_cert = service_cert or Path(described["service_certificate"])
+    if not addresses or service_cert is None:
+        raise MisuseError("got no service, want --node and --service-cert, or --sandbox DIR")
+    return addresses, read_pem(service_cert).decode("ascii", "replace")
 
 
 def _described(directory: Path) -> dict[str, Any]:

@@ -58,9 +58,9 @@ def test_a_service_on_ipv6(tmp_path: Path) -> None:
             await asyncio.to_thread(look)
 
     def look() -> None:
-        views = json.loads(quorate("node", "status", "--dir", str(directory), "--json"))
+        views = json.loads(quorate("node", "status", "--sandbox", str(directory), "--json"))
         assert sorted(view["role"] for view in views) == ["Follower", "Leader"]
-        listed = json.loads(quorate("node", "list", "--dir", str(directory), "--json"))
+        listed = json.loads(quorate("node", "list", "--sandbox", str(directory), "--json"))
         described = json.loads((directory / "sandbox.json").read_text())
         addresses = {node["address"] for node in described["nodes"]}
         assert {node["addresses"][INTERFACE] for node in listed} == addresses

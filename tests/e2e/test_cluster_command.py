@@ -64,7 +64,7 @@ class Terminal:
         return "Ctrl-C stops the service." in self.out
 
     def status(self) -> tuple[int, list[dict[str, Any]]]:
-        done = quorate("node", "status", "--dir", str(self.directory), "--json")
+        done = quorate("node", "status", "--sandbox", str(self.directory), "--json")
         assert done.stderr == ""
         return done.returncode, json.loads(done.stdout)
 
@@ -96,7 +96,7 @@ def test_a_service_is_looked_at_survives_a_node_and_is_stopped(terminal: Termina
     assert sorted(view["role"] for view in views) == ["Follower", "Follower", "Leader"]
     assert views[described["primary"]]["role"] == "Leader"
     assert [view["id"] for view in views] == [node["id"] for node in nodes]
-    listed = quorate("node", "list", "--dir", str(terminal.directory))
+    listed = quorate("node", "list", "--sandbox", str(terminal.directory))
     assert listed.returncode == 0
     assert all(node["id"] in listed.stdout for node in nodes)
 

@@ -43,7 +43,7 @@ def test_status_shows_role_view_commit_lag_and_retirement(
     sandbox: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = pretend(monkeypatch, [PRIMARY, BACKUP])
-    assert main.run(["node", "status", "--dir", str(sandbox)]) == 0
+    assert main.run(["node", "status", "--sandbox", str(sandbox)]) == 0
     assert asked == [["127.0.0.1:1", "127.0.0.1:2"]]
     titles, primary, backup = capsys.readouterr().out.splitlines()
     assert titles.split() == ["node", "address", "role", "view", "commit", "lag", "retirement"]
@@ -56,14 +56,14 @@ def test_a_service_that_is_not_well_is_told_by_the_exit_code(
     views: list[NodeView], sandbox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend(monkeypatch, views)
-    assert main.run(["node", "status", "--dir", str(sandbox)]) == node_status.EXIT_UNWELL
+    assert main.run(["node", "status", "--sandbox", str(sandbox)]) == node_status.EXIT_UNWELL
 
 
 def test_status_as_json(
     sandbox: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pretend(monkeypatch, [PRIMARY])
-    assert main.run(["node", "status", "--dir", str(sandbox), "--json"]) == 0
+    assert main.run(["node", "status", "--sandbox", str(sandbox), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["role"], row["commit"], row["view"]) == ("Leader", "3.20", 3)
 
@@ -80,7 +80,7 @@ def test_list_shows_the_table(
         ]
 
     monkeypatch.setattr(node_status, "_listed", listed)
-    assert main.run(["node", "list", "--dir", str(sandbox)]) == 0
+    assert main.run(["node", "list", "--sandbox", str(sandbox)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[1] == ["a" * 64, "Trusted", "primary", "rpc", "127.0.0.1:1"]
     assert lines[2] == ["b" * 64, "Retired", "removable", "rpc", "127.0.0.1:2"]
@@ -99,7 +99,7 @@ def test_who_does_not_answer_is_called_what_the_table_calls_it(
 
     monkeypatch.setattr(node_status, "_listed", listed)
     monkeypatch.setattr(node_status, "look_at_all", looked_at_all)
-    assert main.run(["node", "status", "--dir", str(sandbox)]) == node_status.EXIT_UNWELL
+    assert main.run(["node", "status", "--sandbox", str(sandbox)]) == node_status.EXIT_UNWELL
     _, _, away, unknown = capsys.readouterr().out.splitlines()
     assert away.split() == ["c" * 12, AWAY.address, "away", "no", "answer"]
     assert unknown.split() == ["?", "127.0.0.1:4", "away", "no", "answer"]
@@ -119,15 +119,15 @@ def test_the_next_node_is_asked_when_one_refuses(
 
     monkeypatch.setattr(node_status, "list_nodes", list_nodes)
     monkeypatch.setattr(client_session, "tls_context", lambda certificate, identity: None)  # noqa: ARG005
-    assert main.run(["node", "list", "--dir", str(sandbox)]) == 0
+    assert main.run(["node", "list", "--sandbox", str(sandbox)]) == 0
     assert asked == ["127.0.0.1:1", "127.0.0.1:2"]
     assert "a" * 64 in capsys.readouterr().out
 
 
 MISTAKES = [
-    ([], "want --dir, or --address and --cacert"),
-    (["--address", "127.0.0.1:1"], "want --dir, or --address and --cacert"),
-    (["--dir", "/nowhere"], "cannot read /nowhere/sandbox.json"),
+    ([], "want --node and --service-cert, or --sandbox DIR"),
+    (["--node", "127.0.0.1:1"], "want --node and --service-cert, or --sandbox DIR"),
+    (["--sandbox", "/nowhere"], "cannot read /nowhere/sandbox.json"),
 ]
 
 
@@ -139,10 +139,51 @@ def test_a_service_has_to_be_named(
     assert message in capsys.readouterr().err
 
 
+NAMINGS = [
+    (["--node", "{node}", "--service-cert", "{certificate}"], 1),
+    (["--address", "{node}", "--cacert={certificate}"], 1),
+    (["--sandbox={sandbox}"], 2),
+    (["--dir", "{sandbox}"], 2),
+    (["--sandbox", "/nowhere", "--node", "{node}", "--service-cert", "{certificate}"], 1),
+    (["--sandbox", "{sandbox}", "--node", "{node}"], 3),
+]
+
+
+@pytest.mark.parametrize(("options", "count"), NAMINGS)
+def test_a_service_is_named_as_for_gov_or_by_the_first_names(
+    options: list[str], count: int, sandbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = pretend(monkeypatch, [PRIMARY])
+    values = {
+        "node": "127.0.0.1:9",
+        "certificate": sandbox / "service_cert.pem",
+        "sandbox": sandbox,
+    }
+    assert main.run(["node", "status", *(each.format_map(values) for each in options)]) == 0
+    assert [len(addresses) for addresses in asked] == [count]
+
+
+def test_a_service_is_named_by_the_environment(
+    sandbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = pretend(monkeypatch, [PRIMARY])
+    monkeypatch.setenv("QUORATE_SANDBOX", str(sandbox))
+    assert main.run(["node", "status"]) == 0
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("command", ["list", "status"])
+def test_help_names_one_spelling(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["node", command, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(each in told for each in ("--node", "--service-cert", "--sandbox"))
+    assert not any(each in told for each in ("--address", "--cacert", "--dir"))
+
+
 def test_nobody_answers(sandbox: Path, capsys: pytest.CaptureFixture[str]) -> None:
     certificate = sandbox / "service_cert.pem"
     certificate.write_text("no certificate")
-    assert main.run(["node", "status", "--dir", str(sandbox)]) != 0
+    assert main.run(["node", "status", "--sandbox", str(sandbox)]) != 0
     assert capsys.readouterr().err
 
 
