@@ -8,6 +8,7 @@ size. A float that is not finite becomes ``null``; replicated data should hold n
 
 import base64
 import binascii
+import math
 import re
 from typing import Any
 
@@ -69,6 +70,30 @@ def check_depth(data: bytes) -> None:
         depth += 1 if bracket in b"[{" else -1
         if depth > JSON_DEPTH_MAX:
             raise FormatError(f"got JSON nested deeper than {JSON_DEPTH_MAX} levels")
+
+
+def check_plain(value: object) -> None:
+    """Refuse a value that JSON could not carry here and back: too deep, or a float without a form.
+
+    Args:
+        value: What a parser of JSON or MessagePack returned.
+
+    Raises:
+        FormatError: nested deeper than ``JSON_DEPTH_MAX``, or a NaN or an infinity.
+    """
+    level = [value]
+    for _ in range(JSON_DEPTH_MAX + 1):
+        if any(isinstance(item, float) and not math.isfinite(item) for item in level):
+            raise FormatError("got a number that is not finite, which JSON does not have")
+        containers = [item for item in level if isinstance(item, dict | list | tuple)]
+        if not containers:
+            return
+        level = [
+            inner
+            for item in containers
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+    raise FormatError(f"got values nested deeper than {JSON_DEPTH_MAX} levels")
 
 
 def from_hex(text: str, size: int | None = None) -> bytes:

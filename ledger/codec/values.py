@@ -123,12 +123,28 @@ BYTES: Codec[bytes] = Codec("bytes", _encode_bytes, bytes)
 """The bytes themselves."""
 BOOL: Codec[bool] = Codec("bool", _encode_bool, _decode_bool)
 """One byte, 0 or 1."""
-JSON: Codec[Any] = Codec("JSON", canonical.dumps, canonical.loads)
+
+
+def _encode_json(value: object) -> bytes:
+    """Return canonical JSON that is this value, and that can be read."""
+    data = canonical.dumps(value)
+    try:
+        if b"null" in data:  # what a number that is not finite would become
+            canonical.check_plain(msgspec.to_builtins(value))
+        canonical.check_depth(data)
+    except FormatError as error:
+        raise MisuseError(str(error)) from error
+    return data
+
+
+JSON: Codec[Any] = Codec("JSON", _encode_json, canonical.loads)
 """Canonical JSON of any shape."""
 
 
 def typed_json(kind: type[T]) -> Codec[T]:
-    """Return the codec for canonical JSON of one type, validated on the way in.
+    """Return the codec for canonical JSON of one type, validated both ways.
+
+    What is written is read back at once, so that no table gets a value that nobody can read.
 
     Args:
         kind: Anything ``msgspec`` can decode to: a Struct, ``list[int]``, ``dict[str, bool]`` ….
@@ -143,7 +159,15 @@ def typed_json(kind: type[T]) -> Codec[T]:
         canonical.check_depth(data)
         return value
 
-    return Codec(f"JSON of {kind}", canonical.dumps, decode)
+    def encode(value: T) -> bytes:
+        data = _encode_json(value)
+        try:
+            decode(data)
+        except FormatError as error:
+            raise MisuseError(f"got a value that the table cannot give back: {error}") from error
+        return data
+
+    return Codec(f"JSON of {kind}", encode, decode)
 
 
 def struct_json(kind: type[T]) -> Codec[T]:

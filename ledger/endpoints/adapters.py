@@ -1,7 +1,8 @@
 """Bodies in and answers out: JSON and MessagePack of the same types, text, bytes.
 
 A body is read by its content type: MessagePack when it says so, what was signed (as JSON) of a
-COSE_Sign1 message, JSON for anything else (``curl -d`` says "form" and means JSON). An empty body
+COSE_Sign1 message, JSON for anything else (``curl -d`` says "form" and means JSON); MessagePack may
+say no more than JSON can: no deeper nesting, no number that is not finite. An empty body
 reads as ``{}`` and the body of a GET is ignored. An answer follows ``accept``; where that allows
 both, it takes the packing of the request. A null answer is 204.
 """
@@ -14,7 +15,7 @@ import msgspec
 
 from ledger.base.errors import FormatError
 from ledger.base.limits import JSON_DEPTH_MAX
-from ledger.codec.canonical import check_depth
+from ledger.codec.canonical import check_depth, check_plain
 from ledger.crypto.cose import parse_sign1
 from ledger.endpoints.errors import Code, HttpError
 from ledger.endpoints.request import Request
@@ -71,7 +72,10 @@ def body_reader(kind: type[T]) -> Callable[[Request], T]:
             if content_type != JSON:
                 named = media_type(content_type)
                 if named in MSGPACK_TYPES:
-                    return from_msgpack(body or b"\x80")
+                    body = body or b"\x80"
+                    value = from_msgpack(body)
+                    check_plain(msgspec.msgpack.decode(body))
+                    return value
                 if named == COSE:
                     body = _signed_payload(body)
             value = from_json(body or b"{}")

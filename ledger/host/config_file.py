@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.base.errors import FormatError
-from ledger.base.limits import JSON_DEPTH_MAX
+from ledger.codec.canonical import check_plain
 from ledger.host.schema import join, show
 
 FILE_SIZE_MAX = 1 << 20
@@ -53,7 +53,10 @@ def parse_json(data: bytes, name: str) -> object:
         raise FormatError(f"{name}: got JSON nested too deeply") from None
     except ValueError as error:
         raise FileIncompleteError(f"{name}: got no JSON: {error}") from error
-    _check_depth(value, name)
+    try:
+        check_plain(value)
+    except FormatError as error:
+        raise FormatError(f"{name}: {error}") from error
     _check_repeats(value, name)
     return value
 
@@ -120,17 +123,3 @@ def _path(place: _Place) -> str:
 
 def _refuse_constant(text: str) -> object:
     raise FormatError(f"got {text}, want a JSON number")
-
-
-def _check_depth(value: object, name: str) -> None:
-    level = [value]
-    for _ in range(JSON_DEPTH_MAX + 1):
-        containers = [item for item in level if isinstance(item, dict | list)]
-        if not containers:
-            return
-        level = [
-            inner
-            for item in containers
-            for inner in (item.values() if isinstance(item, dict) else item)
-        ]
-    raise FormatError(f"{name}: got JSON nested more than {JSON_DEPTH_MAX} deep")

@@ -53,8 +53,10 @@ class NodeProcess:
         self._before = {path: _version(path) for path in self._awaited()}
         config_file = directory / "config.json"
         config_file.write_text(json.dumps(configuration, indent=2) + "\n")
-        command = [sys.executable, "-c", _BOUND_TO_US, str(os.getpid()), *prefix, sys.executable]
-        command += ["-m", "ledger.cli.main", "node", "--config", str(config_file)]
+        # -P: a json.py in the user's directory is not the standard library's.
+        command = [sys.executable, "-P", "-c", _BOUND_TO_US, str(os.getpid()), *prefix]
+        command += [sys.executable, "-P", "-m", "ledger.cli.main"]
+        command += ["node", "--config", str(config_file)]
         # A session of its own: Ctrl-C in the terminal reaches the sandbox, which stops its nodes.
         with self.log_file.open("wb") as out, self.error_file.open("wb") as err:
             self._process = subprocess.Popen(  # noqa: S603  (our own interpreter and module)

@@ -213,6 +213,33 @@ def test_as_a_library_with_overlay(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+SHOP = """
+from ledger.app import App, no_auth
+app = App("Shop", auth=[no_auth])
+
+@app.get("/open")
+def is_open() -> bool:
+    return True
+"""
+
+
+def test_files_beside_an_application_replace_no_module_of_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop.py").write_text(SHOP)
+    for name in ("json.py", "socket.py", "msgspec.py"):
+        (tmp_path / name).write_text("raise SystemExit('not this one')\n")
+    monkeypatch.chdir(tmp_path)
+
+    async def scenario() -> None:
+        options = SandboxOptions(directory=tmp_path / "s", app="shop:app", members=1, users=1)
+        async with Sandbox(options) as sandbox, sandbox.session() as session:
+            answer = await session.get("/open")
+            assert answer.expect(200).json() is True
+
+    asyncio.run(scenario())
+
+
 def test_several_nodes_share_one_service(tmp_path: Path) -> None:
     async def scenario() -> None:
         options = SandboxOptions(directory=tmp_path / "s", members=1, users=1, nodes=3)

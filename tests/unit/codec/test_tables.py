@@ -1,6 +1,7 @@
 """Encodings of keys and values, both directions, and the roles that names give."""
 
-from typing import Any
+import math
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -13,6 +14,21 @@ from ledger.codec.tables import Codec, MapRole, SetTable, Singleton, Table, code
 class Record(msgspec.Struct, omit_defaults=True):
     amount: int
     note: str | None = None
+
+
+class Priced(msgspec.Struct):
+    price: Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Free(msgspec.Struct):
+    anything: Any
+
+
+def nested(depth: int) -> Any:  # noqa: ANN401
+    value: Any = None
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 CASES: list[tuple[Codec[Any], object, bytes]] = [
@@ -33,6 +49,8 @@ CASES: list[tuple[Codec[Any], object, bytes]] = [
     (tables.struct_json(Record), Record(5), b'{"amount":5}'),
     (tables.struct_json(Record), Record(5, "x"), b'{"amount":5,"note":"x"}'),
     (codec_for(list[int]), [3, 1], b"[3,1]"),
+    (tables.JSON, nested(64), b"[" * 64 + b"null" + b"]" * 64),
+    (tables.struct_json(Free), Free(None), b'{"anything":null}'),
 ]
 
 
@@ -63,6 +81,14 @@ def test_byte_order_of_ints_is_number_order() -> None:
         (tables.BYTES, bytearray(b"x")),
         (tables.BOOL, 1),
         (tables.JSON, object()),
+        (tables.JSON, {"a": [math.nan]}),
+        (tables.JSON, {"a": [Priced(math.inf)]}),
+        (tables.JSON, nested(65)),
+        (tables.struct_json(Record), Record("5")),  # type: ignore[arg-type]
+        (tables.struct_json(Priced), Priced(math.nan)),
+        (tables.struct_json(Priced), Priced(-1.0)),
+        (tables.struct_json(Free), Free(math.nan)),
+        (tables.struct_json(Free), Free(nested(64))),
         (tables.JSON_TEXT, 5),
     ],
 )

@@ -80,13 +80,21 @@ def test_bad_body_is_400(body: bytes, content_type: bytes | None, says: str) -> 
         b'{"a":' + b"[" * 100_000,
         b'{"a":' + b"[" * 65 + b"]" * 65 + b"}",
         b"\x81\xa1a" + b"\x91" * 100_000,
+        b"\x81\xa1a" + b"\x91" * 64 + b"\xc0",
+        b"\x81\xa1a\x91\xcb\x7f\xf8" + bytes(6),
+        b"\x81\xa1a\xca\x7f\x80\x00\x00",
     ],
 )
-def test_nesting_is_bounded(body: bytes) -> None:
+def test_nesting_is_bounded_and_numbers_are_finite(body: bytes) -> None:
     content_type = b"application/msgpack" if body[0] == 0x81 else None
     with pytest.raises(HttpError) as caught:
         read_any(request(body, content_type))
     assert caught.value.code == "InvalidInput"
+
+
+def test_the_deepest_body_is_read() -> None:
+    body = b"\x81\xa1a" + b"\x91" * 63 + b"\xca\x3f\x80\x00\x00"
+    assert read_any(request(body, b"application/msgpack"))["a"][0]
 
 
 @pytest.mark.parametrize(
