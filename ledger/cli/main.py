@@ -29,6 +29,8 @@ COMMANDS = {
 NODE_QUESTIONS = {"list": "ledger.cli.node_status", "status": "ledger.cli.node_status"}
 """What comes behind ``node`` instead of its options, with the module of each."""
 
+EXIT_MISTAKE = 2
+
 SUMMARIES = {
     "node": "Run one node of a service; list and status look at nodes that run.",
     "sandbox": "Run a whole local service, with members, users and keys.",
@@ -81,12 +83,20 @@ def run(arguments: list[str]) -> int:
 def _run_typer(app: "typer.Typer", program: str, arguments: list[str]) -> int:
     import typer  # noqa: PLC0415  (not for ``node``)
 
+    from ledger.cli.streams import discard_output, standard_output  # noqa: PLC0415  (the same)
+
     command = typer.main.get_command(app)
     show_plain_flags(command)
     try:
-        code = command.main(args=arguments, prog_name=program, standalone_mode=True)
+        with standard_output(program, EXIT_MISTAKE):
+            code = command.main(args=arguments, prog_name=program, standalone_mode=True)
     except SystemExit as finished:
         return finished.code if isinstance(finished.code, int) else int(finished.code is not None)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except BrokenPipeError:
+        discard_output()
+        return 1
     except LedgerError as error:
         return _complain(error)
     return code if isinstance(code, int) else 0
@@ -94,7 +104,7 @@ def _run_typer(app: "typer.Typer", program: str, arguments: list[str]) -> int:
 
 def _complain(problem: object) -> int:
     sys.stderr.write(f"quorate: {problem}\n")
-    return 2
+    return EXIT_MISTAKE
 
 
 def _help() -> str:

@@ -1,5 +1,6 @@
 """HTTPS with one service: one trust root, redirects followed, errors typed."""
 
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ BODY_SIZE_MAX = 64 << 20
 DEFAULT_TIMEOUT_S = 30.0
 _READ_SIZE = 64 << 10
 _REDIRECTS = frozenset({307, 308})
+_AUTHORITY = re.compile(
+    r"([A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?\])(:[0-9]+)?"
+)
 _TX_HEADER = "x-ms-ccf-transaction-id"
 
 
@@ -169,7 +173,8 @@ class Session:
         Raises:
             UnavailableError: no connection, no answer in time, or redirects without end.
             VerificationError: whoever answers does not belong to the service.
-            FormatError: the answer is no HTTP, far too large, or redirects off HTTPS.
+            FormatError: the address is none; or the answer is no HTTP, far too large, or redirects
+                off HTTPS.
         """
         sent = dict(headers or {})
         if json is not None:
@@ -186,7 +191,7 @@ class Session:
 
     async def _once(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         assert self._http is not None, "a session is used within ``async with``"
-        target = yarl.URL(url, encoded=True)
+        target = _parsed(url)
         try:
             async with self._http.request(
                 method, target, data=body or None, headers=headers, allow_redirects=False
@@ -222,6 +227,25 @@ def tls_context(service_certificate: str, identity: Identity | None) -> ssl.SSLC
     if identity is not None:
         context.load_cert_chain(identity.certificate_file, identity.key_file)
     return context
+
+
+def _parsed(url: str) -> yarl.URL:
+    """Return a URL of ours or of a redirect.
+
+    Raises:
+        FormatError: the host or the port in it is none.
+    """
+    authority = url.removeprefix("https://").partition("/")[0]
+    try:
+        parsed = yarl.URL(url, encoded=True)
+        if _AUTHORITY.fullmatch(authority) and parsed.port is not None:  # the port is read here
+            return parsed
+    except ValueError:
+        pass
+    raise FormatError(
+        f"got address {authority[:200]!r}, want host:port, the port from 0 to 65535 "
+        "(IPv6 in brackets)"
+    )
 
 
 def _target(answer: Answer, url: str) -> str:

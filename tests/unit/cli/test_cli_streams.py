@@ -120,6 +120,27 @@ def test_output_to_a_full_device(command: list[str], program: str, directory: Pa
     assert result.stderr == f"{program}: cannot write standard output: No space left on device\n"
 
 
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize(
+    ("command", "program"),
+    [(["gov", "actions"], "quorate gov"), (["node", "list", "--help"], "quorate node")],
+)
+def test_output_of_any_command_to_a_full_device(command: list[str], program: str) -> None:
+    with FULL.open("wb") as full:
+        result = process(*command, output=full.fileno())
+    assert result.returncode == 2
+    assert result.stderr == f"{program}: cannot write standard output: No space left on device\n"
+
+
+def test_short_output_to_a_reader_that_has_gone() -> None:
+    """It is written when the command ends."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = process("gov", "actions", "set_user", output=writer)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (1, "")
+
+
 def test_output_to_a_reader_that_has_gone(directory: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -328,3 +328,17 @@ def test_key_of_another_certificate_is_noticed(keys: Keys, tmp_path: Path) -> No
     other = create_identity(tmp_path, "other", int(time.time()), curve=Curve.P256)
     with pytest.raises(VerificationError, match="is not the key of"):
         Identity.load(keys.user.certificate_file, other.key_file)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1:99999", "127.0.0.1:80x0", "127.0.0.1:", "[::1", "a..b:1", "ä:1", "u@h:1", ":1", ""],
+)
+def test_an_address_that_is_none_is_said(keys: Keys, address: str) -> None:
+    async def ask() -> None:
+        async with Session(address, keys.service) as session:
+            await session.get("/node/state")
+
+    with pytest.raises(FormatError, match="want host:port") as caught:
+        asyncio.run(ask())
+    assert f"got address {address!r}" in str(caught.value)
