@@ -96,20 +96,34 @@ def target(
     certificate: Path | None = None,
     key: Path | None = None,
     sign: str | None = None,
-    member: int = 0,
+    member: int | None = None,
 ) -> Target:
     """Return what the options name. Single options win over the sandbox's.
+
+    The sandbox, which may be of the environment, is looked at when something else is missing.
+
+    Args:
+        node: ``host:port`` of a node.
+        service: File of the service's certificate.
+        sandbox: Directory of a sandbox.
+        certificate: File of the member's certificate.
+        key: File of the member's key.
+        sign: Command that signs instead.
+        member: Which member of the sandbox acts when no other is named; None: nobody acts.
 
     Raises:
         MisuseError: the service or half of a member is missing.
         FormatError: a file is missing or not what it has to be.
     """
-    described = {} if sandbox is None else _sandbox(sandbox)
+    identity = _named_member(certificate, key, sign)
+    is_complete = node and service and (identity or member is None)
+    described = {} if sandbox is None or is_complete else _sandbox(sandbox)
     address = node or described.get("node")
     service_file = service or described.get("service_certificate")
     if address is None or service_file is None:
         raise MisuseError("got no service, want --node and --service-cert, or --sandbox DIR")
-    identity = _named_member(certificate, key, sign) or _sandbox_member(described, member)
+    if identity is None and member is not None:
+        identity = _sandbox_member(described, member)
     return Target(address, read_pem(Path(service_file)).decode("ascii", "replace"), identity)
 
 

@@ -87,7 +87,7 @@ def _service(
     addresses = [] if node is None else [node]
     if sandbox is not None and not (node and service_cert):  # it may be of the environment
         described = _described(sandbox)
-        addresses += [str(each["address"]) for each in described["nodes"]]
+        addresses = addresses or [str(each["address"]) for each in described["nodes"]]
         service_cert = service_cert or Path(described["service_certificate"])
     if not addresses or service_cert is None:
         raise MisuseError("got no service, want --node and --service-cert, or --sandbox DIR")

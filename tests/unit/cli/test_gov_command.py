@@ -13,6 +13,7 @@ from governance.interpreter import run
 from governance.scripting import LIMIT_RANGES, ScriptCall
 from ledger.base.errors import FormatError, MisuseError
 from ledger.cli.gov_actions import GUIDES, build_action, explain
+from ledger.cli.gov_target import target
 from ledger.cli.gov_text import printable, proposal_lines, service_lines, summary_line
 from ledger.cli.main import run as quorate
 from ledger.client.identity import Identity, create_identity
@@ -338,6 +339,17 @@ def test_half_a_member_is_none(
     service = ["--node", "127.0.0.1:1", "--service-cert", str(member.certificate_file)]
     assert quorate(["gov", "ack", *service, *options]) == 2
     assert "got half of a member" in capsys.readouterr().err
+
+
+def test_a_sandbox_that_is_gone_is_not_needed(tmp_path: Path, member: Identity) -> None:
+    """It may be left in the environment."""
+    gone, file = tmp_path / "gone", member.certificate_file
+    assert target("127.0.0.1:1", file, gone).member is None
+    acting = target("127.0.0.1:1", file, gone, file, member.key_file, member=0)
+    assert acting.signer().id == member.id
+    for named, number in ((None, None), ("127.0.0.1:1", 0)):
+        with pytest.raises(FormatError, match="cannot read"):
+            target(named, file, gone, member=number)
 
 
 def test_a_message_cannot_be_written_where_there_is_no_directory(

@@ -145,7 +145,7 @@ NAMINGS = [
     (["--sandbox={sandbox}"], 2),
     (["--dir", "{sandbox}"], 2),
     (["--sandbox", "/nowhere", "--node", "{node}", "--service-cert", "{certificate}"], 1),
-    (["--sandbox", "{sandbox}", "--node", "{node}"], 3),
+    (["--sandbox", "{sandbox}", "--node", "{node}"], 1),
 ]
 
 
