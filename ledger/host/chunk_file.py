@@ -206,10 +206,16 @@ def open_regular(path: Path, access: int) -> int:
         DiskError: it is a pipe, a directory or another thing.
         OSError: it cannot be opened.
     """
-    fd = os.open(path, access | os.O_NONBLOCK | os.O_CLOEXEC)
+    problem = DiskError(f"Ledger file {path} is a pipe, a directory or the like, want a file")
+    try:
+        fd = os.open(path, access | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in {errno.EISDIR, errno.ENXIO}:  # a directory to write, a socket
+            raise problem from None
+        raise
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise DiskError(f"Ledger file {path} is a pipe, a directory or the like, want a file")
+        raise problem
     return fd
 
 

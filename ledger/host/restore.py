@@ -33,7 +33,8 @@ def open_ledger(
         The ledger, and what was cut off or set aside and why, one sentence each.
 
     Raises:
-        DiskError: another node has the directory open, or a chunk's name is that of a pipe.
+        DiskError: another node has the directory open, or a chunk's name is that of a pipe
+            or the like.
         OSError: the disk failed.
     """
     directory.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,10 @@
 """Ledger files: chunk boundaries, roll-back, commit, reads, and every way to be opened again."""
 
+import contextlib
 import errno
 import itertools
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
@@ -277,7 +279,17 @@ def test_damaged_committed_files_are_named(tmp_path: Path, data: bytes, problem:
         archive.read(1, 1, 1000)
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["pipe", "directory"])
+def bind_socket(path: Path) -> None:
+    with contextlib.chdir(path.parent), socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(path.name)  # a long path does not fit
+
+
+NO_FILES = pytest.mark.parametrize(
+    "make", [os.mkfifo, Path.mkdir, bind_socket], ids=["pipe", "directory", "socket"]
+)
+
+
+@NO_FILES
 def test_what_is_no_file_is_named_and_not_waited_for(
     tmp_path: Path, make: Callable[[Path], None]
 ) -> None:
@@ -286,8 +298,11 @@ def test_what_is_no_file_is_named_and_not_waited_for(
         Archive([tmp_path]).read(1, 1, 1000)
 
 
-def test_a_pipe_is_no_open_chunk_and_stays(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "ledger_1")
+@NO_FILES
+def test_what_is_no_file_is_no_open_chunk_and_stays(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "ledger_1")
     with pytest.raises(DiskError, match="ledger_1 is a pipe, a directory"):
         open_ledger(tmp_path, sync=True)
     assert names(tmp_path) == ["ledger_1"]

@@ -281,6 +281,16 @@ def test_ledger_directory_must_be_empty(node: Node) -> None:
     assert not (node.directory / "node.pid").exists()
 
 
+def test_chunk_of_a_joiner_must_be_a_file(node: Node) -> None:
+    (node.directory / "ledger" / "ledger_1").mkdir(parents=True)
+    settings = configuration()
+    settings["command"] = {"type": "Join", "join": {"target_rpc_address": "127.0.0.1:1"}}
+    node.start("orderly", settings)
+    assert node.exit_code() == 105
+    sentence = "Ledger file ledger/ledger_1 is a pipe, a directory or the like, want a file"
+    assert node.last_line().endswith(sentence)
+
+
 THRESHOLDS: list[tuple[int, list[str], int | None]] = [
     (0, ["Participant", "Participant"], 0),
     (2, ["Participant", "Participant"], 0),
