@@ -97,7 +97,7 @@ def propose(
     at = target(node, service_cert, sandbox, member_cert, member_key, member_sign, member)
     proposal = as_member(at, lambda each: each.propose(actions))
     if print_id:
-        print(proposal["proposalId"])
+        print(printable(str(proposal["proposalId"])))
         return
     _print_proposal(proposal, as_json=as_json)
 

@@ -17,6 +17,7 @@ from ledger.cli.gov_target import (
     SignOption,
     target,
 )
+from ledger.cli.gov_text import printable
 from ledger.client.identity import create_encryption_key, create_identity, read_pem
 from ledger.crypto.rsa import RsaPrivateKey
 
@@ -55,4 +56,4 @@ def submit_share(
     """Decrypt the member's recovery share and submit it."""
     at = target(node, service_cert, sandbox, member_cert, member_key, member_sign, member)
     key = RsaPrivateKey.from_pem(read_pem(encryption_key))
-    print(as_member(at, lambda each: each.submit_share(key))["message"])
+    print(printable(str(as_member(at, lambda each: each.submit_share(key))["message"])))

@@ -8,6 +8,7 @@ from typing import TypeVar
 import typer
 
 from ledger.cli.gov_target import Target
+from ledger.cli.gov_text import printable
 from ledger.client.governance import Governance, Member
 from ledger.client.session import RefusedError, Session
 
@@ -26,7 +27,7 @@ def in_session(at: Target, body: Callable[[Session], Awaitable[T]]) -> T:
     try:
         return asyncio.run(converse())
     except RefusedError as refusal:
-        print(f"quorate gov: {refusal}", file=sys.stderr)
+        print(f"quorate gov: {printable(str(refusal))}", file=sys.stderr)
         raise typer.Exit(EXIT_REFUSED) from refusal
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ledger.base.errors import LedgerError, MisuseError
 from ledger.cli.flags import show_plain_flags
+from ledger.cli.gov_text import printable
 from ledger.launch.start_checks import refuse_optimised_interpreter
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _run_typer(app: "typer.Typer", program: str, arguments: list[str]) -> int:
 
 
 def _complain(problem: object) -> int:
-    sys.stderr.write(f"quorate: {problem}\n")
+    sys.stderr.write(f"quorate: {printable(str(problem))}\n")
     return EXIT_MISTAKE
 
 

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from ledger.base.errors import FormatError, LedgerError, MisuseError, UnavailableError
 from ledger.cli.gov_target import NodeOption, SandboxOption, ServiceOption
+from ledger.cli.gov_text import printable
 from ledger.client.identity import read_pem
 from ledger.client.nodes import ListedNode, NodeView, list_nodes, look_at_all
 from ledger.client.session import RefusedError, Session
@@ -160,4 +161,4 @@ def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print("  ".join(cells).rstrip())
+        print(printable("  ".join(cells).rstrip()))

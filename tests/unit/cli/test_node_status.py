@@ -124,6 +124,28 @@ def test_the_next_node_is_asked_when_one_refuses(
     assert "a" * 64 in capsys.readouterr().out
 
 
+def test_what_a_service_says_cannot_play_tricks_on_a_terminal(
+    sandbox: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = json.dumps({"error": {"code": "No", "message": "\x1b[2K\nall is well"}}).encode()
+    refusal = RefusedError(Answer(400, {}, body, "127.0.0.1:1"))
+
+    async def refuse(*_: object) -> None:
+        raise refusal
+
+    shown = r"got 400 No: \x1b[2K\nall is well"
+    monkeypatch.setattr(node_status, "_listed", refuse)
+    assert main.run(["node", "list", "--sandbox", str(sandbox)]) == 2
+    assert capsys.readouterr().err == f"quorate: {shown}\n"
+    pretend(monkeypatch, [NodeView("127.0.0.1:1", problem=str(refusal))])
+    assert main.run(["node", "status", "--sandbox", str(sandbox)]) == node_status.EXIT_UNWELL
+    assert capsys.readouterr().out.endswith(f"{shown}\n")
+    monkeypatch.setattr(Session, "get", refuse)
+    monkeypatch.setattr(client_session, "tls_context", lambda certificate, identity: None)  # noqa: ARG005
+    assert main.run(["gov", "show", "--sandbox", str(sandbox)]) == 1
+    assert capsys.readouterr().err == f"quorate gov: {shown}\n"
+
+
 MISTAKES = [
     ([], "want --node and --service-cert, or --sandbox DIR"),
     (["--node", "127.0.0.1:1"], "want --node and --service-cert, or --sandbox DIR"),
