@@ -211,6 +211,16 @@ def lock_directory(directory: Path) -> int:
     return fd
 
 
+def refuse_filled(directory: Path) -> None:
+    """Refuse a directory for a new ledger in which something is.
+
+    Raises:
+        DiskError: it is so.
+    """
+    if not all(is_temporary_chunk_name(path.name) for path in directory.iterdir()):
+        raise DiskError(LEDGER_DIRECTORY_NOT_EMPTY.format(path=directory))
+
+
 def start_ledger(directory: Path, read_only: Sequence[Path] = (), *, sync: bool) -> LedgerFiles:
     """Begin a new ledger: in a directory that does not exist yet, or is empty.
 
@@ -223,8 +233,7 @@ def start_ledger(directory: Path, read_only: Sequence[Path] = (), *, sync: bool)
         DiskError: something is in the directory, or another ledger in a read-only one.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    if not all(is_temporary_chunk_name(path.name) for path in directory.iterdir()):
-        raise DiskError(LEDGER_DIRECTORY_NOT_EMPTY.format(path=directory))
+    refuse_filled(directory)
     files = LedgerFiles(directory, read_only, lock=lock_directory(directory), sync=sync)
     if files.has_committed_chunks:
         files.close()

@@ -55,6 +55,23 @@ def make_ledger_directory(path: Path) -> None:
         raise FormatError(f"{got}, want a directory that can be read and written")
 
 
+def check_ledger_directory(path: Path) -> None:
+    """Refuse what ``make_ledger_directory`` would refuse, as far as can be seen; make nothing.
+
+    Raises:
+        FormatError: it cannot be made, or something else is there.
+    """
+    absolute = path.absolute()
+    there = next(each for each in (absolute, *absolute.parents) if os.path.lexists(each))
+    got = f"ledger.directory: got {show(str(path))}"
+    if not _is_directory(there):
+        raise FormatError(f"{got}, which is or is below a file, want a directory")
+    if not os.access(
+        there, os.R_OK | os.W_OK | os.X_OK if there == absolute else os.W_OK | os.X_OK
+    ):
+        raise FormatError(f"{got}, want a directory that can be made, read and written")
+
+
 def _output_files(configuration: Configuration) -> Iterator[tuple[str, str]]:
     """Yield key and path of every file that this start writes."""
     output, command = configuration.output_files, configuration.command
@@ -78,7 +95,7 @@ def _why_not_written(path: Path, to_be_made: Collection[Path]) -> str | None:
         path: The file.
         to_be_made: Directories that are made before the file is written.
     """
-    if _is_directory(path):
+    if _is_directory(path) or path.absolute() in to_be_made:
         return "which is a directory"
     if not _is_directory(path.parent):
         made = path.parent.absolute() in to_be_made and not os.access(path.parent, os.F_OK)

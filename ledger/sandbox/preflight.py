@@ -1,23 +1,29 @@
 """What can be seen before anything is written: a mistake does not fill the sandbox's directory."""
 
+import contextlib
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from ledger.base.errors import FormatError, MisuseError, UnavailableError
+from ledger.boundary.sentences import LEDGER_DIRECTORY_NOT_EMPTY
+from ledger.host.chunk_file import DiskError
 from ledger.host.config import read_configuration
 from ledger.host.config_sections import Configuration
+from ledger.host.disk import refuse_filled
 from ledger.host.inputs import recovery_threshold
-from ledger.host.places import unusable_places
+from ledger.host.output import check_pid_file
+from ledger.host.places import check_ledger_directory, unusable_places
 from ledger.host.schema import listed
+from ledger.host.sockets import listen
 from ledger.launch.node_process_command import enclave_command
 
 _IMPORT_TIMEOUT_S = 60.0
 """Longer than any import takes; one that hangs would hang the node as well."""
 
 
-def check_configuration(configuration: dict[str, Any], directory: Path) -> None:
-    """Refuse a configuration, overlay included, that a node would refuse.
+def check_configuration(configuration: dict[str, Any], directory: Path) -> Configuration:
+    """Read a configuration, overlay included; refuse what a node would refuse.
 
     Args:
         configuration: As it will be in the node's file.
@@ -26,6 +32,8 @@ def check_configuration(configuration: dict[str, Any], directory: Path) -> None:
     Raises:
         FormatError: with every problem.
         ThresholdError: the recovery threshold cannot be reached.
+        PidFileExistsError: the process file is there.
+        DiskError: the ledger directory is not empty.
     """
     read = read_configuration(configuration)
     problems = unusable_places(read, directory) if isinstance(read, Configuration) else read
@@ -36,6 +44,38 @@ def check_configuration(configuration: dict[str, Any], directory: Path) -> None:
     if read.output_files.rpc_addresses_file is None:
         key = "output_files.rpc_addresses_file"
         raise FormatError(f"{key}: got null, want a path: the sandbox looks there for the node")
+    check_pid_file(Path(read.output_files.pid_file))
+    _check_ledger(read, directory)
+    return read
+
+
+def _check_ledger(configuration: Configuration, node: Path) -> None:
+    ledger = Path(configuration.ledger.directory).absolute()
+    sandbox = node.parent
+    if sandbox in ledger.parents and ledger != node:
+        return  # the sandbox makes all that is below it
+    check_ledger_directory(ledger)
+    if configuration.command.type != "Start":
+        return
+    if ledger in {node, *node.parents}:
+        raise DiskError(LEDGER_DIRECTORY_NOT_EMPTY.format(path=ledger))
+    if ledger.exists():
+        refuse_filled(ledger)
+
+
+def check_addresses(configuration: Configuration) -> None:
+    """Bind every address for a moment, all at the same time.
+
+    Raises:
+        BindError: one does not resolve, or cannot be had.
+    """
+    network = configuration.network
+    addresses = {name: each.bind_address for name, each in network.interfaces.items()}
+    with contextlib.ExitStack() as bound:
+        for name, address in addresses.items():
+            bound.callback(listen(name, address, None).close)
+        node_to_node = network.node_to_node.bind_address
+        bound.callback(listen("node_to_node_interface", node_to_node, None).close)
 
 
 def check_application(name: str) -> None:

@@ -22,7 +22,7 @@ from ledger.sandbox.configuration import (
 )
 from ledger.sandbox.directory import SandboxDirectory
 from ledger.sandbox.opening import Tell, open_service
-from ledger.sandbox.preflight import check_application, check_configuration
+from ledger.sandbox.preflight import check_addresses, check_application, check_configuration
 from ledger.sandbox.process import NodeProcess
 from ledger.sandbox.reconfiguration import (
     TIMEOUT_S,
@@ -106,10 +106,14 @@ class Sandbox:
         first = self._configuration(
             planned_start_configuration(planned, options.port, options.members)
         )
-        check_configuration(first, planned.node_directory(0))
-        if options.nodes > 1:
-            joiner = self._configuration(join_configuration(planned, 1, 0, _ANYBODY))
-            check_configuration(joiner, planned.node_directory(1))
+        read = [check_configuration(first, planned.node_directory(0))]
+        for number in range(1, options.nodes):
+            joiner = join_configuration(planned, number, self._port(number), _ANYBODY)
+            directory = planned.node_directory(number)
+            read.append(check_configuration(self._configuration(joiner), directory))
+        for number, configuration in enumerate(read):
+            if not options.prefix(number):  # a command may run it in another network
+                check_addresses(configuration)
         if "app" in first:  # the default one is ours
             check_application(first["app"])
         return Path(first["command"]["service_certificate_file"])
@@ -157,6 +161,10 @@ class Sandbox:
         await self._while_running(self._wait_until_part(node))
         self._tell_joined(node)
 
+    def _port(self, number: int) -> int:
+        """Port for clients of a node, 0 for any."""
+        return self._options.port + number if self._options.port else 0
+
     async def start_joiner(self, overlay: dict[str, Any] | None = None) -> NodeProcess:
         """Start a node that asks to join, and wait until it serves its own interface.
 
@@ -164,8 +172,7 @@ class Sandbox:
             overlay: Merged into its configuration, on top of the sandbox's.
         """
         number = len(self.nodes)
-        port = self._options.port + number if self._options.port else 0
-        configuration = join_configuration(self.files, number, port, self.address)
+        configuration = join_configuration(self.files, number, self._port(number), self.address)
         node = self._start_node(configuration, overlay or {})
         await node.wait_until_started()
         return node

@@ -1,6 +1,7 @@
 """``quorate sandbox``: what cannot work is refused in one line, before anything is started."""
 
 import json
+import socket
 import tempfile
 from pathlib import Path
 
@@ -108,6 +109,51 @@ def test_overlay_that_no_node_takes_leaves_the_directory_alone(
     assert code == 1
     assert said in line
     assert not directory.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"output_files": {"pid_file": "{there}/file"}}, "PID file {there}/file already exists"),
+        ({"ledger": {"directory": "{there}"}}, "should not exist or be empty ({there})"),
+        ({"ledger": {"directory": "{there}/file/l"}}, ", which is or is below a file, want a"),
+        ({"ledger": {"directory": "{new}"}}, "should not exist or be empty ({new})"),
+        ({"ledger": {"directory": "{new}/node0"}}, "should not exist or be empty ({new}/node0)"),
+        (
+            {"output_files": {"rpc_addresses_file": "{new}/node0"}},
+            ", which is a directory, want a file that can be written",
+        ),
+    ],
+)
+def test_overlay_that_a_start_refuses_leaves_the_directory_alone(
+    content: dict[str, object], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there, new = tmp_path / "there", tmp_path / "sandbox"
+    there.mkdir()
+    (there / "file").touch()
+
+    def filled(text: str) -> str:
+        return text.replace("{there}", str(there)).replace("{new}", str(new))
+
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text(filled(json.dumps(content)))
+    code, line = refusal(capsys, "--dir", new, "--overlay", overlay)
+    assert code == 1
+    assert filled(said) in line
+    assert not new.exists()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_port_that_is_taken_leaves_the_directory_alone(
+    number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        options = ["--dir", tmp_path / "new", "--port", port - number, "--nodes", 2]
+        code, line = refusal(capsys, *options)
+    assert code == 1
+    assert line.endswith(f"cannot listen on 127.0.0.1:{port}: the address is in use")
+    assert not (tmp_path / "new").exists()
 
 
 def test_application_is_told_in_one_line_whatever_it_starts(
