@@ -2,7 +2,7 @@
 
 A request that comes after a pause waits for memory more than for anything else: within some ten
 milliseconds other programs push the code of its way out of the fast caches, and every line of it
-costs four times what it costs in a crowd (``docs/decisions/0007``). So while a node is in use, some
+costs twice what it costs right after another (``docs/decisions/0007``). So while a node is in use,
 ten milliseconds in which no client sent anything are followed by one request that goes that way:
 encrypted by a client in memory, decrypted, parsed, authenticated, handled in a transaction,
 serialised, answered.
